@@ -1,0 +1,98 @@
+//! Why a message could not be understood.
+
+use tidewire_subject::SubjectError;
+
+use crate::{InvalidTimestamp, Kind, MessageType};
+
+/// A message that cannot be understood, and why. Trying again does not help: the code or the sender must change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The body is not an envelope.
+    #[error("the body is not an envelope (a JSON object with type, id, timestamp, data, metadata): {0}")]
+    Malformed(#[source] serde_json::Error),
+
+    /// The subject is not one of ours.
+    #[error("the subject is not <domain>[.v<major>].<context>.<entity>.<action>[.<key>]: {0}")]
+    Subject(#[from] SubjectError),
+
+    /// The id is empty.
+    #[error("the envelope's id is empty; give every message an id of its own")]
+    EmptyId,
+
+    /// The timestamp is not RFC 3339.
+    #[error("the envelope's timestamp is not RFC 3339: {0}")]
+    Timestamp(#[from] InvalidTimestamp),
+
+    /// `metadata.name` contradicts the subject.
+    #[error(
+        "metadata.name is `{metadata}` but the subject says `{subject}`; the sender must make them agree"
+    )]
+    NameMismatch {
+        /// The name in the subject.
+        subject: String,
+        /// The name in the metadata.
+        metadata: String,
+    },
+
+    /// The envelope's `type` is not what the handler takes.
+    #[error("`{name}` came with type `{found}`, and the handler takes type `{expected}`")]
+    WrongKind {
+        /// The message's name.
+        name: String,
+        /// What the handler takes.
+        expected: Kind,
+        /// What came.
+        found: Kind,
+    },
+
+    /// The handler does not take this message.
+    #[error("`{name}` is none of the messages that the handler takes: {expected}")]
+    Unknown {
+        /// The message's name.
+        name: String,
+        /// The names that the handler takes.
+        expected: String,
+    },
+
+    /// The message is newer than the code.
+    #[error("`{name}` is version {found} and this service knows up to {known}; upgrade the service")]
+    Incompatible {
+        /// The message's name.
+        name: String,
+        /// The version that came.
+        found: u32,
+        /// The newest version that the code knows.
+        known: u32,
+    },
+
+    /// The data does not fit the message's type.
+    #[error("the data of `{name}` does not fit its type: {source}")]
+    Invalid {
+        /// The message's name.
+        name: String,
+        /// What serde says of it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl DecodeError {
+    /// A message that none of `expected` describes.
+    pub fn unknown(name: &str, expected: &[MessageType]) -> Self {
+        let names: Vec<_> = expected.iter().map(|t| format!("`{}`", t.name)).collect();
+        Self::Unknown {
+            name: name.into(),
+            expected: names.join(", "),
+        }
+    }
+
+    /// The error class on the wire: `malformed`, `incompatible` or `invalid`.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Incompatible { .. } => "incompatible",
+            Self::Invalid { .. } => "invalid",
+            _ => "malformed",
+        }
+    }
+}

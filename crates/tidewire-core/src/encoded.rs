@@ -1,0 +1,51 @@
+//! A message whose data is still text.
+
+use serde_json::value::RawValue;
+
+use crate::{DecodeError, Kind, Message};
+
+/// A message as it came: what it is, and its data as JSON text.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoded<'a> {
+    /// The envelope's `type`.
+    pub kind: Kind,
+    /// The subject without the key.
+    pub name: &'a str,
+    /// The key's text, unescaped.
+    pub key: Option<&'a str>,
+    /// The revision of `data` that the sender wrote.
+    pub version: u32,
+    /// JSON text.
+    pub data: &'a RawValue,
+}
+
+impl Encoded<'_> {
+    /// The message as an `M`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] says which of kind, name, version or data does not fit `M`.
+    pub fn decode<M: Message>(self) -> Result<M, DecodeError> {
+        let expected = M::TYPE;
+        if self.kind != expected.kind {
+            return Err(DecodeError::WrongKind {
+                name: self.name.into(),
+                expected: expected.kind,
+                found: self.kind,
+            });
+        }
+        if self.name != expected.name {
+            return Err(DecodeError::unknown(self.name, &[expected]));
+        }
+        if self.version > expected.version {
+            return Err(DecodeError::Incompatible {
+                name: self.name.into(),
+                found: self.version,
+                known: expected.version,
+            });
+        }
+        serde_json::from_str(self.data.get()).map_err(|source| DecodeError::Invalid {
+            name: self.name.into(),
+            source,
+        })
+    }
+}

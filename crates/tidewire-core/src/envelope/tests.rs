@@ -1,0 +1,69 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn decode(subject: &str, body: &str) -> Result<Envelope, DecodeError> {
+    Envelope::decode(subject, &Bytes::copy_from_slice(body.as_bytes()))
+}
+
+const FIVE_FIELDS: &str = r#"{"type":"event","id":"evt_123","timestamp":"2024-03-20T10:00:00Z",
+    "data":{"amount":5},"metadata":{"user":"ann"}}"#;
+
+#[test]
+fn five_fields_are_enough() {
+    let envelope = decode("orders.payments.process", FIVE_FIELDS).unwrap();
+    assert_eq!(envelope.id.as_str(), "evt_123");
+    assert_eq!(envelope.encoded().version, 1);
+    assert_eq!(envelope.encoded().name, "orders.payments.process");
+    assert_eq!(envelope.correlation_id(), "evt_123");
+    assert_eq!(envelope.metadata.entries["user"], "ann");
+}
+
+#[test]
+fn the_subject_wins_over_the_metadata() {
+    let body = r#"{"type":"event","id":"e","timestamp":"2024-03-20T10:00:00Z","data":1,
+        "metadata":{"name":"orders.payments.payment.refunded"}}"#;
+    let error = decode("orders.payments.payment.processed.p-1", body).unwrap_err();
+    assert_eq!(error.class(), "malformed");
+    assert!(
+        error.to_string().contains("orders.payments.payment.refunded"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_unknown_type_is_malformed() {
+    let error = decode("a.b.c", &FIVE_FIELDS.replace("event", "rumour")).unwrap_err();
+    assert!(error.to_string().contains("rumour"), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let error = decode(
+        "a.b.c",
+        r#"{"type":"event","timestamp":"2024-03-20T10:00:00Z","data":1}"#,
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains("`id`"), "{error}");
+    let error = decode("a.b.c", &FIVE_FIELDS.replace("evt_123", "")).unwrap_err();
+    assert!(matches!(error, DecodeError::EmptyId), "{error}");
+}
+
+#[test]
+fn the_key_is_unescaped() {
+    let envelope = decode("orders.payments.payment.processed.a=2Eb", FIVE_FIELDS).unwrap();
+    assert_eq!(envelope.encoded().key, Some("a.b"));
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics(subject in ".{0,60}", body in prop::collection::vec(any::<u8>(), 0..200)) {
+        drop(Envelope::decode(&subject, &Bytes::from(body)));
+    }
+
+    #[test]
+    fn no_json_panics(field in "[a-z]{1,9}", text in ".{0,20}") {
+        let body = serde_json::json!({"type": text, "id": text, "timestamp": text, "data": {field: text}});
+        drop(decode("a.b.c", &body.to_string()));
+    }
+}

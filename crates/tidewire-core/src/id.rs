@@ -1,0 +1,124 @@
+//! The identity of a message.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+use crate::Kind;
+
+/// The identity of one message: a [TypeID](https://github.com/jetify-com/typeid/tree/main/spec), or whatever text
+/// another producer chose.
+///
+/// Ours are `evt_`, `cmd_`, `qry_` or `rpl_` and a UUID in Crockford's base 32. It is a version 7 UUID where the
+/// message began something, and a version 8 one where it follows from another message: then the same input handled
+/// again by the same handler gives the same identity, and what was published already is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(String);
+
+impl MessageId {
+    /// A new identity from a UUID that the caller drew.
+    pub fn new(kind: Kind, uuid: Uuid) -> Self {
+        Self(format!("{}_{}", prefix(kind), base32(uuid.as_u128())))
+    }
+
+    /// The identity of the `index`th output of `handler` for `input`, stamped with the input's time.
+    pub fn derived(kind: Kind, input: &Self, unix_millis: i64, handler: &str, index: u32) -> Self {
+        let mut hash = Sha256::new();
+        for part in [
+            input.as_str().as_bytes(),
+            handler.as_bytes(),
+            &index.to_be_bytes(),
+        ] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        // As in version 7, the first 48 bits are the milliseconds, so that ids sort by time.
+        let millis = u64::try_from(unix_millis).unwrap_or(0).to_be_bytes();
+        bytes[..6].copy_from_slice(&millis[2..]);
+        Self::new(kind, Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// The identity that another producer chose; `None` where it is empty.
+    pub fn from_text(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
+        (!text.is_empty()).then_some(Self(text))
+    }
+
+    /// The text on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+const fn prefix(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Event => "evt",
+        Kind::Command => "cmd",
+        Kind::Query => "qry",
+        Kind::Reply | Kind::Error => "rpl",
+    }
+}
+
+/// 128 bits in 26 digits, the first of them holding three bits.
+fn base32(mut bits: u128) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut text = [0; 26];
+    for digit in text.iter_mut().rev() {
+        *digit = DIGITS[(bits & 31) as usize];
+        bits >>= 5;
+    }
+    text.iter().map(|&digit| char::from(digit)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors of the TypeID specification's `valid.yml`.
+    #[test]
+    fn base32_follows_the_specification() {
+        assert_eq!(base32(0), "00000000000000000000000000");
+        assert_eq!(base32(1), "00000000000000000000000001");
+        assert_eq!(base32(u128::MAX), "7zzzzzzzzzzzzzzzzzzzzzzzzz");
+        let uuid = Uuid::parse_str("01890a5d-ac96-774b-bcce-b302099a8057").unwrap();
+        assert_eq!(base32(uuid.as_u128()), "01h455vb4pex5vsknk084sn02q");
+    }
+
+    #[test]
+    fn derived_ids_are_stable_and_differ_by_every_part() {
+        let input = MessageId::from_text("evt_123").unwrap();
+        let id = |handler, index| MessageId::derived(Kind::Event, &input, 1_774_000_000_123, handler, index);
+        assert_eq!(id("ship", 0), id("ship", 0));
+        assert_ne!(id("ship", 0), id("ship", 1));
+        assert_ne!(id("ship", 0), id("bill", 0));
+        assert_ne!(
+            id("ship", 0),
+            MessageId::derived(Kind::Command, &input, 1_774_000_000_123, "ship", 0)
+        );
+        assert!(
+            id("ship", 0).as_str().starts_with("evt_01km"),
+            "{}",
+            id("ship", 0)
+        );
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        let id = |input: &str, handler| {
+            MessageId::derived(Kind::Event, &MessageId::from_text(input).unwrap(), 0, handler, 0)
+        };
+        assert_ne!(id("ab", "c"), id("a", "bc"));
+    }
+}

@@ -1,0 +1,67 @@
+//! What a service says and hears, as plain data: messages, their envelope, what came of handling them.
+//!
+//! ```
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//! use tidewire_core::{Event, Message};
+//!
+//! #[derive(Event, Serialize, Deserialize, JsonSchema)]
+//! #[event(subject = "orders.checkout.order.placed", key = order_id)]
+//! struct OrderPlaced {
+//!     order_id: String,
+//! }
+//!
+//! let placed = OrderPlaced { order_id: "o-1".into() };
+//! assert_eq!(OrderPlaced::TYPE.name, "orders.checkout.order.placed");
+//! assert_eq!(placed.key().as_deref(), Some("o-1"));
+//! ```
+//!
+//! Nothing here reads a clock, draws a random number or does I/O: identities and times are arguments. A crate
+//! that holds the messages shared by several services needs this crate alone.
+
+mod any;
+mod decode_error;
+mod encoded;
+mod envelope;
+mod event_set;
+mod failure;
+mod id;
+mod manifest;
+mod message;
+mod metadata;
+mod outgoing;
+mod reply;
+mod settlement;
+mod timestamp;
+mod trace;
+pub mod wire;
+
+pub use any::Any;
+pub use decode_error::DecodeError;
+pub use encoded::Encoded;
+pub use envelope::Envelope;
+pub use event_set::{EventFamily, EventSet, FamilyEvent};
+pub use failure::{BoxError, Class, Failure, OrFail};
+pub use id::MessageId;
+pub use manifest::{ContextManifest, HandlerManifest, Manifest, MessageManifest, Start, Transport};
+pub use message::{
+    CommandMessage, EventMessage, FreeEvent, Kind, Message, MessageType, QueryMessage, RequestMessage,
+};
+pub use metadata::Metadata;
+pub use outgoing::{EncodeError, Outgoing, Stamp};
+pub use reply::{ErrorBody, Reply, ReplyError};
+pub use settlement::{Outcome, Settlement, retry_delay};
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use trace::TraceContext;
+
+pub use tidewire_derive::{Command, Event, EventFamily, EventSet, FromRef, Query};
+pub use tidewire_subject::{
+    ContextName, EntityName, Key, KeyError, MessageName, NameError, Subject, SubjectError, SubjectFilter,
+};
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the derives write refers to; not for people.
+    pub use crate::event_set::name_is_repeated;
+    pub use tidewire_subject::name_is_of_entity;
+}

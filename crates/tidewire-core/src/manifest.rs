@@ -1,0 +1,155 @@
+//! What a service is, as plain data.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{EventMessage, Kind, Message, MessageType, RequestMessage, Timestamp};
+
+/// Everything that a service's declaration says: what it hears, what it sends, and the streams it owns.
+///
+/// Kept in git as a reviewed file, it makes a contract that changes unseen fail a test.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Manifest {
+    /// The service's name.
+    pub service: String,
+    /// The service's version.
+    pub version: String,
+    /// The wire contract that it speaks.
+    pub contract: &'static str,
+    /// The contexts whose streams this service keeps.
+    pub contexts: Vec<ContextManifest>,
+    /// What it handles, in the order of declaration.
+    pub handlers: Vec<HandlerManifest>,
+    /// Events that its bus may publish, beside what handlers emit.
+    pub publishes: Vec<String>,
+    /// Commands and queries that its bus may ask, beside what handlers ask.
+    pub asks: Vec<String>,
+    /// The contract of every message named above, by name.
+    pub messages: BTreeMap<String, MessageManifest>,
+}
+
+/// A context and the stream of its events.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ContextManifest {
+    /// `<domain>[.v<major>].<context>`.
+    pub name: String,
+    /// The stream's name.
+    pub stream: String,
+    /// What this service adds to the stream's subjects.
+    pub subjects: Vec<String>,
+    /// The settings that were declared, by name.
+    pub settings: BTreeMap<&'static str, Value>,
+}
+
+/// One handler.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HandlerManifest {
+    /// The durable's name, or the name of the message that is answered or watched.
+    pub name: String,
+    /// The names of the messages that it takes; empty where it takes whatever its filter matches.
+    pub takes: Vec<String>,
+    /// The names of the events that it may emit.
+    pub emits: Vec<String>,
+    /// The names of the commands and queries that it may ask.
+    pub asks: Vec<String>,
+    /// How messages reach it.
+    pub transport: Transport,
+}
+
+/// How messages reach a handler.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Transport {
+    /// From a stream through a durable consumer: at least once.
+    Durable {
+        /// The consumer's name on every stream that it reads.
+        consumer: String,
+        /// The subjects that it reads.
+        filters: Vec<String>,
+        /// Where a new consumer begins.
+        start: Start,
+        /// How many messages are handled at once.
+        concurrency: usize,
+    },
+    /// From core NATS: at most once, and only while the service runs.
+    Live {
+        /// The subjects that it hears.
+        filters: Vec<String>,
+        /// The group whose members share the messages; without one every instance gets each.
+        queue_group: Option<String>,
+    },
+    /// A NATS service endpoint: the caller waits for the answer.
+    Request {
+        /// Command or query.
+        kind: Kind,
+        /// The endpoint's subject.
+        subject: String,
+    },
+}
+
+/// Where a durable consumer begins when it is made; afterwards it goes on where it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Start {
+    /// At the first message that the stream still has.
+    #[default]
+    Beginning,
+    /// At the first message that is stored after the consumer was made.
+    Now,
+    /// At this sequence of the stream.
+    Sequence(u64),
+    /// At the first message that was stored at this time or later.
+    Time(Timestamp),
+}
+
+/// The contract of one message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MessageManifest {
+    /// Event, command or query.
+    pub kind: Kind,
+    /// The revision of its data.
+    pub version: u32,
+    /// Whether its subject ends in a key.
+    pub keyed: bool,
+    /// The JSON Schema of its data, as this service reads it.
+    pub schema: Value,
+    /// The JSON Schema of the answer, for commands and queries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Value>,
+}
+
+impl MessageManifest {
+    /// The contract of an event.
+    pub fn event<E: EventMessage>() -> Self {
+        Self::new::<E>(None)
+    }
+
+    /// The contract of a command or query, with that of its answer.
+    pub fn request<M: RequestMessage>() -> Self {
+        Self::new::<M>(Some(schema::<M::Reply>()))
+    }
+
+    fn new<M: Message>(reply: Option<Value>) -> Self {
+        let MessageType {
+            kind, version, keyed, ..
+        } = M::TYPE;
+        Self {
+            kind,
+            version,
+            keyed,
+            schema: schema::<M>(),
+            reply,
+        }
+    }
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    SchemaGenerator::new(SchemaSettings::draft2020_12())
+        .into_root_schema_for::<T>()
+        .to_value()
+}

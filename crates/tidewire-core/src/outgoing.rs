@@ -1,0 +1,176 @@
+//! A message ready to leave.
+
+use bytes::Bytes;
+use serde::Serialize;
+use tidewire_subject::{Key, KeyError, MessageName, NameError, Subject, SubjectError};
+
+use crate::{Kind, Message, MessageId, Metadata, Timestamp, TraceContext, wire};
+
+/// What the sender adds to a message: who it is, when, and what it follows from.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    /// The message's identity.
+    pub id: MessageId,
+    /// When it is sent.
+    pub timestamp: Timestamp,
+    /// The service that sends it.
+    pub source: String,
+    /// The message that began the conversation; `None` where this one does.
+    pub correlation_id: Option<String>,
+    /// The message that this one follows from.
+    pub causation_id: Option<String>,
+    /// The trace that it belongs to.
+    pub trace: TraceContext,
+}
+
+/// A message in the form in which it leaves: subject, headers and body.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Where it goes.
+    pub subject: Subject,
+    /// Its identity, by which a repeated publish is recognised.
+    pub id: MessageId,
+    /// Header names and values; no value holds a line break.
+    pub headers: Vec<(&'static str, String)>,
+    /// The envelope.
+    pub body: Bytes,
+}
+
+/// A message that cannot be written; nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The type's name breaks the grammar: its `Message` was written by hand.
+    #[error("the message's name breaks the grammar: {0}")]
+    Name(#[from] NameError),
+    /// The key cannot be part of a subject.
+    #[error("the key of `{name}` cannot be part of a subject: {source}")]
+    Key {
+        /// The message's name.
+        name: &'static str,
+        /// Why not.
+        #[source]
+        source: KeyError,
+    },
+    /// The value and its type disagree on whether there is a key: its `Message` was written by hand.
+    #[error("`{name}` must give a key exactly when its `Message::TYPE` says `keyed`")]
+    KeyedMismatch {
+        /// The message's name.
+        name: &'static str,
+    },
+    /// Name and key together are too long.
+    #[error("the subject of `{name}` is too long: {source}")]
+    Subject {
+        /// The message's name.
+        name: &'static str,
+        /// How long it may be.
+        #[source]
+        source: SubjectError,
+    },
+    /// The value cannot be written as JSON.
+    #[error("`{name}` cannot be written as JSON: {source}")]
+    Data {
+        /// The message's name.
+        name: String,
+        /// What serde says of it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+#[derive(Serialize)]
+struct Body<'a, D> {
+    #[serde(rename = "type")]
+    kind: Kind,
+    id: &'a MessageId,
+    timestamp: Timestamp,
+    data: &'a D,
+    metadata: &'a Metadata,
+}
+
+impl Outgoing {
+    /// Writes `message` with `stamp`.
+    ///
+    /// # Errors
+    /// [`EncodeError`] where its key or its data cannot be written; nothing was sent.
+    pub fn message<M: Message>(message: &M, stamp: Stamp) -> Result<Self, EncodeError> {
+        let contract = M::TYPE;
+        let key = message.key();
+        if key.is_some() != contract.keyed {
+            return Err(EncodeError::KeyedMismatch { name: contract.name });
+        }
+        let escaped = key
+            .as_deref()
+            .map(Key::new)
+            .transpose()
+            .map_err(|source| EncodeError::Key {
+                name: contract.name,
+                source,
+            })?;
+        let name: MessageName = contract.name.parse()?;
+        let subject = Subject::new(&name, escaped).map_err(|source| EncodeError::Subject {
+            name: contract.name,
+            source,
+        })?;
+        Self::write(contract.kind, subject, contract.version, key, message, stamp)
+    }
+
+    pub(crate) fn write<D: Serialize>(
+        kind: Kind,
+        subject: Subject,
+        version: u32,
+        key: Option<String>,
+        data: &D,
+        stamp: Stamp,
+    ) -> Result<Self, EncodeError> {
+        let name = subject.name().as_str().to_owned();
+        let metadata = Metadata {
+            name: Some(name.clone()),
+            version: Some(version),
+            source: Some(stamp.source),
+            key,
+            correlation_id: Some(stamp.correlation_id.unwrap_or_else(|| stamp.id.to_string())),
+            causation_id: stamp.causation_id,
+            ..Metadata::default()
+        };
+        let envelope = Body {
+            kind,
+            id: &stamp.id,
+            timestamp: stamp.timestamp,
+            data,
+            metadata: &metadata,
+        };
+        let body = serde_json::to_vec(&envelope).map_err(|source| EncodeError::Data {
+            name: name.clone(),
+            source,
+        })?;
+        let mut headers = vec![
+            (wire::MSG_ID, stamp.id.to_string()),
+            (wire::CONTENT_TYPE, wire::JSON.to_owned()),
+            (wire::TW_NAME, name),
+            (wire::TW_VERSION, version.to_string()),
+        ];
+        let copies = [
+            (wire::TW_CORRELATION_ID, &metadata.correlation_id),
+            (wire::TW_CAUSATION_ID, &metadata.causation_id),
+        ];
+        for (header, value) in copies {
+            // Another producer's id may hold anything; the body has it in any case.
+            if let Some(value) = value.as_ref().filter(|value| !value.contains(['\r', '\n'])) {
+                headers.push((header, value.clone()));
+            }
+        }
+        headers.extend(
+            stamp
+                .trace
+                .headers()
+                .map(|(header, value)| (header, value.to_owned())),
+        );
+        Ok(Self {
+            subject,
+            id: stamp.id,
+            headers,
+            body: body.into(),
+        })
+    }
+}

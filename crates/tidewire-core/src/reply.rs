@@ -1,0 +1,124 @@
+//! Answers to commands and queries.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tidewire_subject::Subject;
+
+use crate::{EncodeError, Envelope, Kind, Outgoing, Stamp, wire};
+
+/// The `data` of an error answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong, as a word that programs compare.
+    pub code: String,
+    /// What went wrong, for people.
+    pub message: String,
+    /// Whether the same request may succeed later.
+    #[serde(default)]
+    pub retryable: bool,
+    /// Whatever helps the caller.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub details: Value,
+}
+
+/// Writes the answer to one request.
+#[derive(Debug)]
+pub struct Reply {
+    subject: Subject,
+    version: u32,
+    key: Option<String>,
+    stamp: Stamp,
+}
+
+/// An answer that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The body is not an answer.
+    #[error("the answer is not a reply envelope: {0}")]
+    Malformed(#[source] serde_json::Error),
+    /// The data does not fit the declared reply.
+    #[error("the answer's data does not fit the declared reply type: {0}")]
+    Invalid(#[source] serde_json::Error),
+    /// The envelope is of another type.
+    #[error("the answer came with type `{0}`; a service answers with `reply` or `error`")]
+    WrongKind(Kind),
+}
+
+impl Reply {
+    /// An answer to `request`; its stamp's correlation and causation are the request's.
+    pub fn to(request: &Envelope, stamp: Stamp) -> Self {
+        let encoded = request.encoded();
+        let stamp = Stamp {
+            correlation_id: Some(request.correlation_id().to_owned()),
+            causation_id: Some(request.id.to_string()),
+            ..stamp
+        };
+        let key = encoded.key.map(Into::into);
+        Self {
+            subject: request.subject.clone(),
+            version: encoded.version,
+            key,
+            stamp,
+        }
+    }
+
+    /// An answer to a request on `subject` whose envelope could not be read.
+    pub fn to_unreadable(subject: Subject, stamp: Stamp) -> Self {
+        let key = subject.key().map(|key| key.text().into_owned());
+        Self {
+            subject,
+            version: 1,
+            key,
+            stamp,
+        }
+    }
+
+    /// The answer that was asked for.
+    ///
+    /// # Errors
+    /// [`EncodeError::Data`] where `data` cannot be written as JSON.
+    pub fn data<R: Serialize>(self, data: &R) -> Result<Outgoing, EncodeError> {
+        self.write(Kind::Reply, data)
+    }
+
+    /// The refusal, with the headers of the NATS services protocol.
+    ///
+    /// # Errors
+    /// [`EncodeError::Data`] where the details cannot be written as JSON.
+    pub fn error(self, error: &ErrorBody) -> Result<Outgoing, EncodeError> {
+        let mut outgoing = self.write(Kind::Error, error)?;
+        let line = error.message.replace(['\r', '\n'], " ");
+        outgoing.headers.push((wire::SERVICE_ERROR, line));
+        let code = if error.retryable { 503 } else { 422 };
+        outgoing
+            .headers
+            .push((wire::SERVICE_ERROR_CODE, code.to_string()));
+        Ok(outgoing)
+    }
+
+    fn write<D: Serialize>(self, kind: Kind, data: &D) -> Result<Outgoing, EncodeError> {
+        Outgoing::write(kind, self.subject, self.version, self.key, data, self.stamp)
+    }
+
+    /// What an answer's payload says: the reply, or the error that the service gave instead.
+    ///
+    /// # Errors
+    /// [`ReplyError`] where the payload is neither.
+    pub fn read<R: DeserializeOwned>(payload: &[u8]) -> Result<Result<R, ErrorBody>, ReplyError> {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(rename = "type")]
+            kind: Kind,
+            #[serde(borrow)]
+            data: &'a serde_json::value::RawValue,
+        }
+        let body: Body<'_> = serde_json::from_slice(payload).map_err(ReplyError::Malformed)?;
+        let data = body.data.get();
+        match body.kind {
+            Kind::Reply => serde_json::from_str(data).map(Ok).map_err(ReplyError::Invalid),
+            Kind::Error => serde_json::from_str(data).map(Err).map_err(ReplyError::Invalid),
+            other => Err(ReplyError::WrongKind(other)),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `#[derive(Event)]`, `#[derive(Command)]`, `#[derive(Query)]`.
+
+mod attributes;
+mod key;
+mod subject;
+
+#[cfg(test)]
+mod tests;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, Error, Ident, Result, Type};
+
+use crate::{generics, kind::Kind};
+use attributes::MessageAttributes;
+
+/// The impls of a message; `root` is the crate of their traits.
+pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Result<TokenStream> {
+    let Data::Struct(data) = &input.data else {
+        return Err(not_a_struct(kind, input));
+    };
+    generics::refuse("a message", &input.generics)?;
+    let MessageAttributes {
+        subject,
+        key,
+        version,
+        reply,
+        family,
+    } = MessageAttributes::read(kind, input)?;
+    let has_entity = subject::check(&subject)?.has_entity();
+    let key = key
+        .map(|key| key::method(&key, &input.ident, &data.fields, has_entity))
+        .transpose()?;
+
+    let name = &input.ident;
+    let variant = match kind {
+        Kind::Event => quote!(Event),
+        Kind::Command => quote!(Command),
+        Kind::Query => quote!(Query),
+    };
+    let keyed = key.is_some();
+    let role = match kind {
+        Kind::Event => event(name, keyed, family.as_ref(), root)?,
+        Kind::Command => request(name, &quote!(CommandMessage), reply.as_ref(), root),
+        Kind::Query => request(name, &quote!(QueryMessage), reply.as_ref(), root),
+    };
+    Ok(quote! {
+        #[automatically_derived]
+        impl #root::Message for #name {
+            const TYPE: #root::MessageType = #root::MessageType {
+                kind: #root::Kind::#variant,
+                name: #subject,
+                version: #version,
+                keyed: #keyed,
+            };
+            #key
+        }
+        #role
+    })
+}
+
+fn event(name: &Ident, keyed: bool, family: Option<&Type>, root: &TokenStream) -> Result<TokenStream> {
+    let role = match family {
+        None => quote!(impl #root::FreeEvent for #name {}),
+        Some(family) if keyed => quote!(impl #root::FamilyEvent for #name { type Family = #family; }),
+        Some(family) => {
+            let text = "an event of a family is part of one entity's history, and its key says which entity's: \
+                add `key = …` with the field that holds the id";
+            return Err(Error::new_spanned(family, text));
+        }
+    };
+    Ok(quote! {
+        #[automatically_derived]
+        impl #root::EventMessage for #name {}
+        #[automatically_derived]
+        #role
+    })
+}
+
+fn request(name: &Ident, role: &TokenStream, reply: Option<&Type>, root: &TokenStream) -> TokenStream {
+    let reply = reply.map_or_else(|| quote!(()), |reply| quote!(#reply));
+    quote! {
+        #[automatically_derived]
+        impl #root::RequestMessage for #name {
+            type Reply = #reply;
+        }
+        #[automatically_derived]
+        impl #root::#role for #name {}
+    }
+}
+
+fn not_a_struct(kind: Kind, input: &DeriveInput) -> Error {
+    let (name, noun) = (&input.ident, kind.noun());
+    let remedy = match kind {
+        Kind::Event => {
+            "derive `EventSet` for a choice of several events, and `Event` on the struct in each variant"
+        }
+        Kind::Command | Kind::Query => "write a struct for each, with a handler of its own",
+    };
+    Error::new(
+        name.span(),
+        format!("`{name}` is no struct, and {noun} is one: {remedy}"),
+    )
+}

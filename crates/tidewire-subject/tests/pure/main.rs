@@ -1,0 +1,6 @@
+//! Properties of the grammar, without a server.
+
+mod filters;
+mod keys;
+mod names;
+mod subjects;

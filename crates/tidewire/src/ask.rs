@@ -1,0 +1,155 @@
+//! Commands and queries that wait for their answer.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tidewire_core::{EncodeError, ErrorBody, Failure, MessageManifest, ReplyError, RequestMessage};
+
+use crate::{
+    extract::{Delivery, FromDelivery, Sends},
+    headers::InvalidHeader,
+    outbox::Outbox,
+};
+
+/// How long an answer is awaited.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// An argument through which a handler asks commands or queries of type `M`, and awaits the answer for up to five
+/// seconds.
+///
+/// A message that is handled again asks with the same ids. In a test, [`Ask::answering`] stands for the other
+/// service.
+pub struct Ask<M: RequestMessage>(Target<M>);
+
+type Stub<M> = dyn Fn(M) -> Result<<M as RequestMessage>::Reply, ErrorBody> + Send + Sync;
+
+enum Target<M: RequestMessage> {
+    Outbox(Arc<Outbox>),
+    Stub(Box<Stub<M>>),
+}
+
+/// A question without a usable answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// No running service answers this message. Nobody has seen it: asking again later is safe.
+    #[error("no service answers `{subject}` now; start the one that handles it, or ask again later")]
+    NoResponders {
+        /// Where the message was sent.
+        subject: String,
+    },
+    /// No answer came in time. The service may have done what was asked: ask again only what may be done twice.
+    #[error("`{subject}` was not answered within {within:?}; it may have been handled all the same")]
+    TimedOut {
+        /// Where the message was sent.
+        subject: String,
+        /// How long the answer was awaited.
+        within: Duration,
+    },
+    /// The service answered with an error; `error.retryable` says whether the same message may succeed later.
+    #[error("`{subject}` was refused with `{code}`: {message}", code = .error.code, message = .error.message)]
+    Refused {
+        /// Where the message was sent.
+        subject: String,
+        /// What the service said.
+        error: ErrorBody,
+    },
+    /// The answer is not what the message's `reply = …` says.
+    #[error("`{subject}` was answered by something else than its declared reply: {source}")]
+    Unreadable {
+        /// Where the message was sent.
+        subject: String,
+        /// What is wrong with the answer.
+        #[source]
+        source: ReplyError,
+    },
+    /// The message cannot be written; nothing was sent.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// A header cannot be written; nothing was sent.
+    #[error(transparent)]
+    Header(#[from] InvalidHeader),
+    /// This service did not declare that it asks this message; nothing was sent.
+    #[error("`{name}` is not declared; add `.asks::<{type_name}>()` to the service")]
+    Undeclared {
+        /// The message's name.
+        name: &'static str,
+        /// Its Rust type.
+        type_name: &'static str,
+    },
+    /// The client refused.
+    #[error("`{subject}` could not be sent: {source}")]
+    Client {
+        /// Where the message was to be sent.
+        subject: String,
+        /// What the client says.
+        #[source]
+        source: async_nats::RequestError,
+    },
+}
+
+impl AskError {
+    /// The code of the service's refusal, if it gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { error, .. } => Some(&error.code),
+            _ => None,
+        }
+    }
+
+    /// Whether asking the same again may succeed. After [`AskError::TimedOut`] it may also be done twice.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NoResponders { .. } | Self::TimedOut { .. } | Self::Client { .. } => true,
+            Self::Refused { error, .. } => error.retryable,
+            _ => false,
+        }
+    }
+}
+
+impl<M: RequestMessage> Ask<M> {
+    /// An `Ask` for tests, answered by `answer`.
+    pub fn answering(answer: impl Fn(M) -> Result<M::Reply, ErrorBody> + Send + Sync + 'static) -> Self {
+        Self(Target::Stub(Box::new(answer)))
+    }
+
+    /// Sends `message` and awaits the answer.
+    ///
+    /// # Errors
+    /// [`AskError`]; its [`is_transient`](AskError::is_transient) says whether to ask again.
+    pub async fn ask(&self, message: M) -> Result<M::Reply, AskError> {
+        match &self.0 {
+            Target::Outbox(outbox) => {
+                let outgoing = outbox.request(&message)?;
+                outbox
+                    .sender()
+                    .request::<M::Reply>(&outgoing, ANSWER_WITHIN)
+                    .await
+            }
+            Target::Stub(answer) => answer(message).map_err(|error| AskError::Refused {
+                subject: M::TYPE.name.to_owned(),
+                error,
+            }),
+        }
+    }
+}
+
+impl<M: RequestMessage> fmt::Debug for Ask<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask")
+            .field("message", &M::TYPE.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, M: RequestMessage> FromDelivery<S> for Ask<M> {
+    fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
+        Ok(Self(Target::Outbox(delivery.outbox.clone())))
+    }
+
+    fn sends() -> Sends {
+        Sends {
+            asks: vec![(M::TYPE, MessageManifest::request::<M>())],
+            ..Sends::default()
+        }
+    }
+}

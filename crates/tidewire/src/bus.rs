@@ -1,0 +1,102 @@
+//! Sending from outside handlers.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tidewire_core::{FreeEvent, Message, Outgoing, RequestMessage, Stamp, TraceContext};
+
+use crate::{
+    ask::{ANSWER_WITHIN, AskError},
+    clock,
+    publish_error::PublishError,
+    sender::{Sender, Stored},
+};
+
+/// Publishes and asks in the name of a running service, from outside its handlers: a web server's routes, a timer, a
+/// command line.
+///
+/// It sends what the service declared with `.publishes::<E>()` and `.asks::<M>()` and refuses the rest, naming the
+/// line to add. In a handler there are [`Emit`](crate::Emit) and [`Ask`](crate::Ask), which carry correlation and
+/// trace on; what a bus sends begins a conversation of its own.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    sender: Sender,
+    declared: Arc<Declared>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    pub(crate) publishes: BTreeSet<&'static str>,
+    pub(crate) asks: BTreeSet<&'static str>,
+}
+
+impl Bus {
+    pub(crate) fn new(sender: Sender, declared: Declared) -> Self {
+        Self {
+            sender,
+            declared: Arc::new(declared),
+        }
+    }
+
+    /// Stores `event` in its context's stream, and returns once the stream has confirmed it.
+    ///
+    /// # Errors
+    /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, try again later. A second call is
+    /// a second event.
+    pub async fn publish<E: FreeEvent>(&self, event: &E) -> Result<Stored, PublishError> {
+        let name = E::TYPE.name;
+        if !self.declared.publishes.contains(name) {
+            return Err(PublishError::Undeclared {
+                name,
+                type_name: short_type_name::<E>(),
+            });
+        }
+        self.sender
+            .publish(&Outgoing::message(event, self.stamp::<E>())?)
+            .await
+    }
+
+    /// Sends `message` and awaits the answer for up to five seconds.
+    ///
+    /// # Errors
+    /// [`AskError`]; its [`is_transient`](AskError::is_transient) says whether to ask again.
+    pub async fn ask<M: RequestMessage>(&self, message: &M) -> Result<M::Reply, AskError> {
+        self.ask_within(message, ANSWER_WITHIN).await
+    }
+
+    /// Sends `message` and awaits the answer for as long as `within`.
+    ///
+    /// # Errors
+    /// [`AskError`]; its [`is_transient`](AskError::is_transient) says whether to ask again.
+    pub async fn ask_within<M: RequestMessage>(
+        &self,
+        message: &M,
+        within: Duration,
+    ) -> Result<M::Reply, AskError> {
+        let name = M::TYPE.name;
+        if !self.declared.asks.contains(name) {
+            return Err(AskError::Undeclared {
+                name,
+                type_name: short_type_name::<M>(),
+            });
+        }
+        self.sender
+            .request(&Outgoing::message(message, self.stamp::<M>())?, within)
+            .await
+    }
+
+    fn stamp<M: Message>(&self) -> Stamp {
+        Stamp {
+            id: clock::new_id(M::TYPE.kind),
+            timestamp: clock::now(),
+            source: self.sender.service().to_owned(),
+            correlation_id: None,
+            causation_id: None,
+            trace: TraceContext::default(),
+        }
+    }
+}
+
+fn short_type_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    name.rsplit("::").next().unwrap_or(name)
+}

@@ -1,0 +1,218 @@
+//! Making a durable consumer what its handler declares.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_nats::{
+    datetime::parse_rfc3339,
+    jetstream::{
+        Context as JetStream, ErrorCode,
+        consumer::{AckPolicy, Config, DeliverPolicy, Info, ReplayPolicy, pull},
+        context::{ConsumerInfoError, ConsumerInfoErrorKind},
+    },
+};
+use tidewire_core::{Start, wire};
+
+use crate::start_error::StartError;
+
+/// How long a message may be in hand without a sign of life before the server delivers it again. A mark goes out
+/// every third of it, so that only a dead process lets it run out.
+pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
+/// Delayed messages count as unacknowledged too: the limit is high, and the back-pressure is our own.
+const MAX_ACK_PENDING: i64 = 65_536;
+
+/// A consumer as a handler declares it.
+#[derive(Clone, Debug)]
+pub(crate) struct ConsumerSpec {
+    pub(crate) stream: String,
+    pub(crate) name: String,
+    pub(crate) service: String,
+    pub(crate) durable: String,
+    pub(crate) filters: Vec<String>,
+    pub(crate) start: Start,
+}
+
+/// What waits for a consumer when a service starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Depth {
+    pub(crate) pending: u64,
+    pub(crate) unacknowledged: usize,
+}
+
+/// Makes the consumer, or sees that it is the declared one; a filter that grew is added.
+pub(crate) async fn declare(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, StartError> {
+    let stream = js
+        .get_stream_no_info(&spec.stream)
+        .await
+        .map_err(StartError::jetstream)?;
+    let wanted = spec.config();
+    let info = match stream.consumer_info(&spec.name).await {
+        Ok(info) => {
+            spec.check_owner(&info.config)?;
+            let lost = spec.lossy(&info.config);
+            if !lost.is_empty() {
+                return Err(spec.differs(lost));
+            }
+            if same(&wanted, &info.config) {
+                return Ok(depth(&info));
+            }
+            let updated = pull::Config {
+                deliver_policy: info.config.deliver_policy,
+                ..wanted.clone()
+            };
+            stream
+                .update_consumer(updated)
+                .await
+                .map_err(StartError::jetstream)?
+                .cached_info()
+                .clone()
+        }
+        Err(error) if is_not_found(&error) => {
+            let made = stream
+                .create_consumer(wanted.clone())
+                .await
+                .map_err(StartError::jetstream)?;
+            made.cached_info().clone()
+        }
+        Err(error) => return Err(StartError::jetstream(error)),
+    };
+    // A server that does not know a setting may drop it without a word, and another instance may have been first.
+    spec.check_owner(&info.config)?;
+    if !same(&wanted, &info.config) {
+        return Err(spec.differs(vec![format!("asked for {wanted:?}, got {:?}", info.config)]));
+    }
+    Ok(depth(&info))
+}
+
+fn depth(info: &Info) -> Depth {
+    Depth {
+        pending: info.num_pending,
+        unacknowledged: info.num_ack_pending,
+    }
+}
+
+fn is_not_found(error: &ConsumerInfoError) -> bool {
+    match error.kind() {
+        ConsumerInfoErrorKind::NotFound => true,
+        ConsumerInfoErrorKind::JetStream(api) => api.error_code() == ErrorCode::CONSUMER_NOT_FOUND,
+        _ => false,
+    }
+}
+
+impl ConsumerSpec {
+    fn config(&self) -> pull::Config {
+        let metadata = [
+            (wire::META_SERVICE, self.service.as_str()),
+            (wire::META_HANDLER, &self.durable),
+            (wire::META_CONTRACT, wire::CONTRACT),
+        ];
+        pull::Config {
+            durable_name: Some(self.name.clone()),
+            deliver_policy: deliver_policy(self.start),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_deliver: -1,
+            filter_subjects: self.filters.clone(),
+            replay_policy: ReplayPolicy::Instant,
+            max_ack_pending: MAX_ACK_PENDING,
+            metadata: metadata
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..pull::Config::default()
+        }
+    }
+
+    fn check_owner(&self, found: &Config) -> Result<(), StartError> {
+        let owner = |name| found.metadata.get(name).map_or("nobody", String::as_str);
+        let ours = owner(wire::META_SERVICE) == self.service && owner(wire::META_HANDLER) == self.durable;
+        if ours {
+            return Ok(());
+        }
+        Err(StartError::ConsumerOwned {
+            stream: self.stream.clone(),
+            consumer: self.name.clone(),
+            owner: match owner(wire::META_SERVICE) {
+                "nobody" => "a program that is not Tidewire".into(),
+                service => format!(
+                    "the durable `{}` of the service `{service}`",
+                    owner(wire::META_HANDLER)
+                ),
+            },
+            durable: self.durable.clone(),
+        })
+    }
+
+    /// Differences that would skip messages, or that the server cannot change.
+    fn lossy(&self, found: &Config) -> Vec<String> {
+        let mut lost: Vec<_> = filters(found)
+            .into_iter()
+            .filter(|filter| !self.filters.contains(filter))
+            .map(|filter| {
+                format!("filter: `{filter}` is not declared any more; what waits there would be skipped")
+            })
+            .collect();
+        if found.ack_policy != AckPolicy::Explicit {
+            lost.push(format!(
+                "ack policy: explicit is needed and {:?} found",
+                found.ack_policy
+            ));
+        }
+        let declared = deliver_policy(self.start);
+        if found.deliver_policy != declared {
+            lost.push(format!(
+                "start: {declared:?} declared, {:?} found",
+                found.deliver_policy
+            ));
+        }
+        if found.deliver_subject.is_some() {
+            lost.push("deliver subject: a pull consumer is needed and a push consumer found".into());
+        }
+        lost
+    }
+
+    fn differs(&self, differences: Vec<String>) -> StartError {
+        StartError::ConsumerDiffers {
+            stream: self.stream.clone(),
+            consumer: self.name.clone(),
+            differences,
+        }
+    }
+}
+
+fn deliver_policy(start: Start) -> DeliverPolicy {
+    match start {
+        Start::Now => DeliverPolicy::New,
+        Start::Sequence(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
+        // A time that the client cannot express is before everything.
+        Start::Time(time) => parse_rfc3339(&time.to_string()).map_or(DeliverPolicy::All, |start_time| {
+            DeliverPolicy::ByStartTime { start_time }
+        }),
+        _ => DeliverPolicy::All,
+    }
+}
+
+fn filters(config: &Config) -> Vec<String> {
+    if config.filter_subject.is_empty() {
+        config.filter_subjects.clone()
+    } else {
+        vec![config.filter_subject.clone()]
+    }
+}
+
+fn same(wanted: &pull::Config, found: &Config) -> bool {
+    let mut wanted_filters = wanted.filter_subjects.clone();
+    let mut found_filters = filters(found);
+    wanted_filters.sort();
+    found_filters.sort();
+    let has = |metadata: &HashMap<String, String>| {
+        wanted
+            .metadata
+            .iter()
+            .all(|(name, value)| metadata.get(name) == Some(value))
+    };
+    wanted_filters == found_filters
+        && wanted.ack_wait == found.ack_wait
+        && wanted.max_deliver == found.max_deliver
+        && wanted.max_ack_pending == found.max_ack_pending
+        && found.backoff.is_empty()
+        && has(&found.metadata)
+}

@@ -1,0 +1,157 @@
+//! How much to ask a consumer for, and when.
+
+use std::time::Duration;
+
+use super::declare::ACK_WAIT;
+
+/// The most messages in hand, those included that wait for their turn.
+const MOST: usize = 4096;
+
+/// Decides how many messages to ask for: enough to keep the handlers busy, no more than can be begun soon, and never
+/// more bytes than the budget.
+#[derive(Debug)]
+pub(super) struct Demand {
+    concurrency: usize,
+    /// Bytes in hand and asked for, at the most.
+    budget: usize,
+    /// The largest message that the server can send.
+    largest: usize,
+    /// Asked for and neither come nor refused.
+    asked: usize,
+    asked_bytes: usize,
+}
+
+/// One request to the consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pull {
+    pub(super) batch: usize,
+    pub(super) max_bytes: usize,
+}
+
+impl Demand {
+    pub(super) fn new(concurrency: usize, budget: usize, largest: usize) -> Self {
+        // Less than two of the largest and the largest would never be asked for.
+        Self {
+            concurrency,
+            budget: budget.max(2 * largest),
+            largest,
+            asked: 0,
+            asked_bytes: 0,
+        }
+    }
+
+    /// What to ask for now, with `held` messages of `held_bytes` in hand and handlers that took `typical` lately.
+    pub(super) fn next(&mut self, held: usize, held_bytes: usize, typical: Duration) -> Option<Pull> {
+        let most = self.most(typical);
+        let batch = most.checked_sub(held + self.asked)?;
+        let max_bytes = self.budget.checked_sub(held_bytes + self.asked_bytes)?;
+        // Ask again when half is used up: not for every message, and before the last one.
+        if batch < most.div_ceil(2) || max_bytes < self.largest {
+            return None;
+        }
+        let max_bytes = max_bytes.min((self.budget / 2).max(self.largest));
+        self.asked += batch;
+        self.asked_bytes += max_bytes;
+        Some(Pull { batch, max_bytes })
+    }
+
+    /// A message came.
+    pub(super) fn came(&mut self, bytes: usize) {
+        self.asked = self.asked.saturating_sub(1);
+        self.asked_bytes = if self.asked == 0 {
+            0
+        } else {
+            self.asked_bytes.saturating_sub(bytes)
+        };
+    }
+
+    /// A request ended with this much of it unanswered.
+    pub(super) fn ended(&mut self, messages: usize, bytes: usize) {
+        self.asked = self.asked.saturating_sub(messages);
+        self.asked_bytes = if self.asked == 0 {
+            0
+        } else {
+            self.asked_bytes.saturating_sub(bytes)
+        };
+    }
+
+    /// Every request is void: the connection, the consumer or its leader changed.
+    pub(super) fn reset(&mut self) {
+        self.asked = 0;
+        self.asked_bytes = 0;
+    }
+
+    /// As many as can be begun within a third of the ack wait, and at least twice as many as run at once.
+    fn most(&self, typical: Duration) -> usize {
+        let floor = self.concurrency.saturating_mul(2);
+        let soon = (ACK_WAIT / 3).as_nanos() / typical.as_nanos().max(1);
+        let soon = usize::try_from(soon)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(self.concurrency);
+        soon.min(MOST).max(floor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const SLOW: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn slow_handlers_hold_little() {
+        let mut demand = Demand::new(4, 1 << 24, 1 << 20);
+        assert_eq!(demand.next(0, 0, SLOW).map(|pull| pull.batch), Some(8));
+        assert_eq!(demand.next(0, 0, SLOW), None);
+    }
+
+    #[test]
+    fn fast_handlers_hold_much_and_ask_before_the_last() {
+        let mut demand = Demand::new(64, 1 << 24, 1 << 20);
+        assert_eq!(demand.next(0, 0, MS).map(|pull| pull.batch), Some(MOST));
+        (0..MOST / 2).for_each(|_| demand.came(300));
+        assert_eq!(demand.next(0, 0, MS).map(|pull| pull.batch), Some(MOST / 2));
+    }
+
+    #[test]
+    fn one_message_of_the_largest_size_always_fits() {
+        let mut demand = Demand::new(1, 10, 1 << 20);
+        assert!(
+            demand
+                .next(0, 0, MS)
+                .is_some_and(|pull| pull.max_bytes >= 1 << 20)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn count_and_bytes_stay_within_their_limits(
+            steps in prop::collection::vec((0..3u8, 1..200_000usize), 1..300),
+        ) {
+            let (budget, largest) = (1 << 20, 200_000);
+            let mut demand = Demand::new(8, budget, largest);
+            let (mut held, mut held_bytes) = (0, 0);
+            let mut sizes = Vec::new();
+            for (step, size) in steps {
+                match step {
+                    0 => drop(demand.next(held, held_bytes, MS)),
+                    1 if demand.asked > 0 && demand.asked_bytes >= size => {
+                        demand.came(size);
+                        held += 1;
+                        held_bytes += size;
+                        sizes.push(size);
+                    }
+                    _ => if let Some(size) = sizes.pop() {
+                        held -= 1;
+                        held_bytes -= size;
+                    },
+                }
+                prop_assert!(held + demand.asked <= MOST);
+                prop_assert!(held_bytes + demand.asked_bytes <= budget);
+            }
+        }
+    }
+}

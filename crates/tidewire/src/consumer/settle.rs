@@ -1,0 +1,82 @@
+//! Saying to the stream what became of a message.
+
+use async_nats::{Client, Subject};
+use bytes::Bytes;
+use tidewire_core::{Outcome, Settlement};
+
+use crate::{delivery::Delivery, route::Route, sender::Sender};
+
+use super::in_hand::Grip;
+
+/// A message in hand, before its handler.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) message: async_nats::Message,
+    /// Where it is settled.
+    pub(super) ack: Subject,
+    /// The number of this delivery.
+    pub(super) attempt: u32,
+    pub(super) grip: Grip,
+}
+
+impl Job {
+    /// Handles the message and settles it.
+    pub(super) async fn work(self, route: &Route, sender: &Sender) {
+        let outcome = match Delivery::decode(&self.message, self.attempt, &route.name, sender) {
+            Ok(delivery) => route.attempt(delivery).await.0,
+            Err(error) => Outcome::NotUnderstood(error),
+        };
+        let settlement = outcome.settlement(self.attempt, fastrand::f64());
+        report(&outcome, settlement, &self.message, self.attempt, &route.name);
+        self.settle(settlement, sender.client()).await;
+    }
+
+    /// Gives the message back, for another instance to take at once.
+    pub(super) async fn give_back(self, client: &Client) {
+        let ack = self.ack.clone();
+        drop(self.grip);
+        send(client, ack, Bytes::from_static(b"-NAK")).await;
+    }
+
+    async fn settle(self, settlement: Settlement, client: &Client) {
+        let payload = match settlement {
+            Settlement::Ack => Bytes::from_static(b"+ACK"),
+            Settlement::Nak(delay) => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into(),
+        };
+        // Out of hand first: a mark that overtook a nak would take it back.
+        drop(self.grip);
+        send(client, self.ack, payload).await;
+    }
+}
+
+async fn send(client: &Client, ack: Subject, payload: Bytes) {
+    if let Err(error) = client.publish(ack, payload).await {
+        tracing::warn!(%error, "a message could not be settled; it is delivered again");
+    }
+}
+
+fn report(
+    outcome: &Outcome,
+    settlement: Settlement,
+    message: &async_nats::Message,
+    attempt: u32,
+    handler: &str,
+) {
+    let subject = message.subject.as_str();
+    match (outcome, settlement) {
+        (Outcome::Failed(failure), Settlement::Ack) => {
+            tracing::debug!(handler, subject, attempt, %failure, "declined");
+        }
+        (_, Settlement::Ack) => {}
+        (Outcome::Failed(failure), Settlement::Nak(delay)) => {
+            tracing::warn!(handler, subject, attempt, ?delay, %failure, "failed; it is delivered again");
+        }
+        (Outcome::NotUnderstood(error), Settlement::Nak(delay)) => {
+            tracing::error!(handler, subject, ?delay, %error, class = error.class(), "not understood; it is kept");
+        }
+        (Outcome::Panicked(text), Settlement::Nak(delay)) => {
+            tracing::error!(handler, subject, attempt, ?delay, panic = %text, "panicked; it is delivered again");
+        }
+        (Outcome::Done, Settlement::Nak(_)) => {}
+    }
+}

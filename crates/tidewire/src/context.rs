@@ -1,0 +1,91 @@
+//! A context: the events that belong together, and the stream that keeps them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+
+/// A context whose stream a service keeps: the stream is made when the service starts, and gains the subjects of the
+/// events that the service declares.
+///
+/// Settings that are not given are the stream's: its own where it exists, else the default named at each. Settings may
+/// grow from one version of a service to the next; one that would shrink what is kept is refused at the start.
+#[derive(Clone, Debug)]
+#[must_use = "give it to `.context(…)`"]
+pub struct Context {
+    pub(crate) name: String,
+    pub(crate) replicas: Option<usize>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) max_bytes: Option<i64>,
+    pub(crate) duplicate_window: Option<Duration>,
+    pub(crate) placement_tags: Vec<String>,
+}
+
+impl Context {
+    /// The context `<domain>[.v<major>].<context>`, such as `orders.payments`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            replicas: None,
+            max_age: None,
+            max_bytes: None,
+            duplicate_window: None,
+            placement_tags: Vec::new(),
+        }
+    }
+
+    /// How many servers keep the stream: 1 (the default for a new stream), 3 or 5. Business data wants 3, on servers
+    /// with `sync_interval: always`.
+    pub fn replicas(mut self, replicas: usize) -> Self {
+        self.replicas = Some(replicas);
+        self
+    }
+
+    /// How long events are kept; for ever by default.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// How many bytes of events are kept; unlimited by default. A full stream refuses new events: none that it has is
+    /// dropped for them.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self
+    }
+
+    /// How long the stream recognises an id that it has stored; two minutes by default.
+    pub fn duplicate_window(mut self, window: Duration) -> Self {
+        self.duplicate_window = Some(window);
+        self
+    }
+
+    /// The tags of the servers that may keep the stream; any server by default.
+    pub fn placement_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.placement_tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The settings that were given, by name, for the manifest.
+    pub(crate) fn settings(&self) -> BTreeMap<&'static str, Value> {
+        let given = [
+            ("replicas", self.replicas.map(|n| json!(n))),
+            (
+                "max_age_seconds",
+                self.max_age.map(|age| json!(age.as_secs_f64())),
+            ),
+            ("max_bytes", self.max_bytes.map(|bytes| json!(bytes))),
+            (
+                "duplicate_window_seconds",
+                self.duplicate_window.map(|window| json!(window.as_secs_f64())),
+            ),
+            (
+                "placement_tags",
+                (!self.placement_tags.is_empty()).then(|| json!(self.placement_tags)),
+            ),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}

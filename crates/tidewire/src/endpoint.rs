@@ -1,0 +1,142 @@
+//! Answering commands and queries.
+
+use std::sync::Arc;
+
+use async_nats::{Client, Message, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use tidewire_core::{ErrorBody, Kind, Outcome, Outgoing, Reply, Stamp, Subject, TraceContext, wire};
+use tokio::time::Instant;
+
+use crate::{
+    clock, crew::Crew, delivery::Delivery, headers::header_map, outbox::Outbox, route::Route, sender::Sender,
+    service_protocol::EndpointStats, wiring::Wiring,
+};
+
+/// More than this many waiting requests for each one that runs, and no more are read: they wait on the connection.
+const WAITING_EACH: usize = 4;
+
+/// Serves one command or query until the service stops, and then what has arrived.
+pub(crate) async fn serve(wiring: Wiring, route: Route, mut requests: Subscriber, stats: Arc<EndpointStats>) {
+    let most = route.concurrency * (1 + WAITING_EACH);
+    let sender = wiring.sender.clone();
+    let route = Arc::new(route);
+    let crew = Crew::new(wiring.pool.clone(), route.concurrency, move |request: Message| {
+        let (route, sender, stats) = (route.clone(), sender.clone(), stats.clone());
+        async move {
+            let began = Instant::now();
+            let refusal = answer(&request, &route, &sender).await;
+            stats.handled(began.elapsed(), refusal.as_ref());
+        }
+        .boxed()
+    });
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = wiring.stop.cancelled(), if !stopping => {
+                stopping = true;
+                // The server sends nothing more; what it has sent already comes before the end of the subscription.
+                if requests.drain().await.is_err() {
+                    break;
+                }
+            }
+            request = requests.next() => {
+                let Some(request) = request else { break };
+                crew.push(request);
+                crew.at_most(most).await;
+            }
+        }
+    }
+    crew.at_most(0).await;
+}
+
+/// Handles one request and answers it; gives back the error that the caller heard, if it was one.
+async fn answer(request: &Message, route: &Route, sender: &Sender) -> Option<ErrorBody> {
+    let subject = request.subject.as_str();
+    let handler = &*route.name;
+    let (outcome, reply) = match Delivery::decode(request, 1, &route.name, sender) {
+        Ok(delivery) => {
+            let (envelope, outbox) = (delivery.shared_envelope(), delivery.outbox.clone());
+            let (outcome, answer) = route.attempt(delivery).await;
+            let reply = Reply::to(&envelope, Outbox::reply_stamp(&outbox));
+            let reply = match (outcome.refusal(), answer) {
+                (Some(refusal), _) => reply.error(&refusal),
+                (None, Some(answer)) => reply.data(&answer),
+                (None, None) => reply.data(&()),
+            };
+            (outcome, reply.ok())
+        }
+        Err(error) => {
+            let outcome = Outcome::NotUnderstood(error);
+            let refusal = outcome.refusal();
+            let reply = Subject::parse(subject)
+                .ok()
+                .zip(refusal)
+                .and_then(|(subject, refusal)| {
+                    Reply::to_unreadable(subject, fresh_stamp(sender))
+                        .error(&refusal)
+                        .ok()
+                });
+            (outcome, reply)
+        }
+    };
+    let refusal = outcome.refusal();
+    if let Some(refusal) = &refusal {
+        let (code, message) = (refusal.code.as_str(), refusal.message.as_str());
+        if outcome.is_success() {
+            tracing::debug!(handler, subject, code, message, "declined");
+        } else {
+            tracing::warn!(handler, subject, code, message, "answered with an error");
+        }
+    }
+    if let Some(inbox) = request.reply.clone() {
+        respond(sender.client(), inbox, reply, refusal.as_ref()).await;
+    }
+    refusal.filter(|_| !outcome.is_success())
+}
+
+async fn respond(
+    client: &Client,
+    inbox: async_nats::Subject,
+    reply: Option<Outgoing>,
+    refusal: Option<&ErrorBody>,
+) {
+    let (headers, body) = match &reply {
+        Some(reply) => {
+            let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+            (header_map(headers), reply.body.clone())
+        }
+        // No envelope can be written: the caller hears at least the protocol's headers.
+        None => {
+            let text = refusal.map_or("the answer cannot be written", |refusal| &refusal.message);
+            let text = text.replace(['\r', '\n'], " ");
+            let headers = [
+                (wire::SERVICE_ERROR, text.as_str()),
+                (wire::SERVICE_ERROR_CODE, "500"),
+            ];
+            (header_map(headers), Bytes::new())
+        }
+    };
+    let sent = match headers {
+        Ok(headers) => client.publish_with_headers(inbox, headers, body).await,
+        Err(error) => {
+            tracing::warn!(%error, "an answer goes out without its headers");
+            client.publish(inbox, body).await
+        }
+    };
+    if let Err(error) = sent {
+        tracing::warn!(%error, "an answer could not be sent");
+    }
+}
+
+fn fresh_stamp(sender: &Sender) -> Stamp {
+    Stamp {
+        id: clock::new_id(Kind::Reply),
+        timestamp: clock::now(),
+        source: sender.service().to_owned(),
+        correlation_id: None,
+        causation_id: None,
+        trace: TraceContext::default(),
+    }
+}

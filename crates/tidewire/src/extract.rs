@@ -1,0 +1,196 @@
+//! What a handler takes as arguments.
+
+use tidewire_core::{
+    CommandMessage, DecodeError, EventSet, Failure, Kind, Message, MessageId, MessageManifest, MessageType,
+    Metadata, QueryMessage, Timestamp,
+};
+
+pub use crate::delivery::Delivery;
+
+/// The event that is handled; the last argument. `E` is one event, a set of events, or [`Any`](crate::Any).
+#[derive(Clone, Copy, Debug)]
+pub struct Event<E>(pub E);
+
+/// The command that is handled; the last argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Command<C>(pub C);
+
+/// The query that is answered; the last argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<Q>(pub Q);
+
+/// A part of the service's state, given by [`Service::state`](crate::Service::state).
+#[derive(Clone, Copy, Debug)]
+pub struct State<T>(pub T);
+
+/// The number of this delivery of the message, from 1, as the server counts them.
+///
+/// A delivery is not always a run: a message that was given back before its handler began counts too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(pub u32);
+
+/// How a part of the state is taken out of the whole.
+///
+/// Every `T: Clone` is a part of itself. For a state of several parts: `#[derive(FromRef)]`, or by hand:
+///
+/// ```
+/// use tidewire::FromRef;
+///
+/// # #[derive(Clone)] struct Gateway;
+/// struct App {
+///     gateway: Gateway,
+/// }
+/// impl FromRef<App> for Gateway {
+///     fn from_ref(app: &App) -> Self {
+///         app.gateway.clone()
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken from the service's state `{S}`",
+    label = "not part of the state `{S}`",
+    note = "call `.state(…)` before the handlers, and add `#[derive(FromRef)]` to the state or implement `FromRef<{S}>` for `{Self}`"
+)]
+pub trait FromRef<S> {
+    /// The part.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> Self {
+        state.clone()
+    }
+}
+
+/// An argument that stands before the message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument before the message",
+    label = "cannot be an argument here",
+    note = "before the message stand `State<T>`, `Emit<E>`, `Ask<M>`, `Attempt`, `MessageId`, `Metadata`, `Timestamp` or a type of yours that implements `FromDelivery`",
+    note = "the message itself, `Event<E>`, `Command<C>` or `Query<Q>`, is the LAST argument, and there is one"
+)]
+pub trait FromDelivery<S>: Sized {
+    /// Takes the argument out of a delivery.
+    ///
+    /// # Errors
+    /// A [`Failure`] ends the attempt as if the handler had returned it.
+    fn from_delivery(delivery: &Delivery, state: &S) -> Result<Self, Failure>;
+
+    /// What a handler with this argument sends.
+    fn sends() -> Sends {
+        Sends::default()
+    }
+}
+
+/// The message: a handler's last argument.
+#[diagnostic::on_unimplemented(
+    message = "the last argument of a handler is the message, and `{Self}` is not one",
+    label = "expected `Event<E>`, `Command<C>` or `Query<Q>`",
+    note = "put the message last; everything else stands before it"
+)]
+pub trait FromMessage: Sized {
+    /// Takes the message out of a delivery.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the message is not what the handler takes.
+    fn from_message(delivery: &Delivery) -> Result<Self, DecodeError>;
+}
+
+/// Why a handler's arguments could not be had.
+#[derive(Debug)]
+pub enum Extracted {
+    /// The message is not what the handler takes.
+    NotUnderstood(DecodeError),
+    /// An extractor failed.
+    Failed(Failure),
+}
+
+impl From<DecodeError> for Extracted {
+    fn from(error: DecodeError) -> Self {
+        Self::NotUnderstood(error)
+    }
+}
+
+impl From<Failure> for Extracted {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What a handler sends: by its arguments, so that it can be known without running it.
+#[derive(Clone, Debug, Default)]
+pub struct Sends {
+    pub(crate) emits: Vec<(MessageType, MessageManifest)>,
+    pub(crate) asks: Vec<(MessageType, MessageManifest)>,
+}
+
+impl Sends {
+    pub(crate) fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+        parts.into_iter().fold(Self::default(), |mut all, part| {
+            all.emits.extend(part.emits);
+            all.asks.extend(part.asks);
+            all
+        })
+    }
+}
+
+impl<S, T: FromRef<S>> FromDelivery<S> for State<T> {
+    fn from_delivery(_: &Delivery, state: &S) -> Result<Self, Failure> {
+        Ok(Self(T::from_ref(state)))
+    }
+}
+
+impl<S> FromDelivery<S> for Attempt {
+    fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
+        Ok(Self(delivery.attempt()))
+    }
+}
+
+impl<S> FromDelivery<S> for MessageId {
+    fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
+        Ok(delivery.envelope().id.clone())
+    }
+}
+
+impl<S> FromDelivery<S> for Metadata {
+    fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
+        Ok(delivery.envelope().metadata.clone())
+    }
+}
+
+impl<S> FromDelivery<S> for Timestamp {
+    fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
+        Ok(delivery.envelope().timestamp)
+    }
+}
+
+impl<E: EventSet> FromMessage for Event<E> {
+    fn from_message(delivery: &Delivery) -> Result<Self, DecodeError> {
+        let encoded = delivery.envelope().encoded();
+        if encoded.kind != Kind::Event {
+            let name = encoded.name.into();
+            return Err(DecodeError::WrongKind {
+                name,
+                expected: Kind::Event,
+                found: encoded.kind,
+            });
+        }
+        E::decode(encoded).map(Self)
+    }
+}
+
+impl<C: CommandMessage> FromMessage for Command<C> {
+    fn from_message(delivery: &Delivery) -> Result<Self, DecodeError> {
+        decode(delivery).map(Self)
+    }
+}
+
+impl<Q: QueryMessage> FromMessage for Query<Q> {
+    fn from_message(delivery: &Delivery) -> Result<Self, DecodeError> {
+        decode(delivery).map(Self)
+    }
+}
+
+fn decode<M: Message>(delivery: &Delivery) -> Result<M, DecodeError> {
+    delivery.envelope().encoded().decode()
+}

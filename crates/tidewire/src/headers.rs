@@ -1,0 +1,73 @@
+//! Headers in and out, without the client's panics on run-time text.
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use tidewire_core::{TraceContext, wire};
+
+/// A header that cannot be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the header `{name}` cannot hold {value:?}: a header is one line of text")]
+pub struct InvalidHeader {
+    name: String,
+    value: String,
+}
+
+/// The headers as the client wants them.
+pub(crate) fn header_map<'a>(
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<HeaderMap, InvalidHeader> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let invalid = || InvalidHeader {
+            name: name.into(),
+            value: value.into(),
+        };
+        let header: HeaderName = name.parse().map_err(|_| invalid())?;
+        let text: HeaderValue = value.parse().map_err(|_| invalid())?;
+        map.append(header, text);
+    }
+    Ok(map)
+}
+
+/// A header's first value, whatever the case in which its name was written.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    if let Some(value) = headers.get(name) {
+        return Some(value.as_str());
+    }
+    headers
+        .iter()
+        .find(|(found, _)| AsRef::<str>::as_ref(found).eq_ignore_ascii_case(name))
+        .and_then(|(_, values)| values.first())
+        .map(HeaderValue::as_str)
+}
+
+/// The trace that a message belongs to.
+pub(crate) fn trace_context(headers: Option<&HeaderMap>) -> TraceContext {
+    let take = |name| {
+        headers
+            .and_then(|headers| header(headers, name))
+            .map(str::to_owned)
+    };
+    TraceContext {
+        parent: take(wire::TRACEPARENT),
+        state: take(wire::TRACESTATE),
+        baggage: take(wire::BAGGAGE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_break_is_an_error_and_no_panic() {
+        let error = header_map([("Tw-Name", "a\r\nNats-Rollup: all")]).unwrap_err();
+        assert!(error.to_string().contains("Tw-Name"), "{error}");
+        assert!(header_map([("Bad Name:", "x")]).is_err());
+    }
+
+    #[test]
+    fn names_are_read_in_any_case() {
+        let map = header_map([("TraceParent", "00-1")]).unwrap();
+        assert_eq!(trace_context(Some(&map)).parent.as_deref(), Some("00-1"));
+    }
+}

@@ -1,0 +1,98 @@
+//! Event-driven services on NATS and JetStream: a handler is an async function, and its signature is the contract.
+//!
+//! ```no_run
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//! use tidewire::prelude::*;
+//!
+//! #[derive(Event, Serialize, Deserialize, JsonSchema)]
+//! #[event(subject = "orders.payments.payment.processed", key = payment_id)]
+//! struct PaymentProcessed {
+//!     payment_id: String,
+//! }
+//!
+//! #[derive(Event, Serialize, Deserialize, JsonSchema)]
+//! #[event(subject = "orders.shipping.parcel.booked", key = payment_id)]
+//! struct ParcelBooked {
+//!     payment_id: String,
+//! }
+//!
+//! async fn ship(booked: Emit<ParcelBooked>, Event(paid): Event<PaymentProcessed>) -> Result<(), Failure> {
+//!     booked.emit(ParcelBooked { payment_id: paid.payment_id }); // leaves only if the handler succeeds
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let nats = tidewire::connect("nats://localhost:4222").await?;
+//!     Service::new("shipping", env!("CARGO_PKG_VERSION"))
+//!         .context(Context::new("orders.shipping"))
+//!         .on(durable("ship-on-payment", ship))
+//!         .run(nats)
+//!         .await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! What a handler takes comes in through its arguments: first [extractors](extract), then the message. What it sends
+//! goes out through arguments too, [`Emit`] and [`Ask`]. The framework acks a message after its effect is done, and
+//! delivers it again where it was not.
+
+mod ask;
+mod bus;
+mod clock;
+mod connect;
+mod consumer;
+mod context;
+mod crew;
+mod delivery;
+mod emit;
+mod endpoint;
+pub mod extract;
+mod handler;
+mod headers;
+mod listen;
+mod outbox;
+mod pool;
+mod publish_error;
+mod returns;
+mod route;
+mod running;
+mod sender;
+mod service;
+mod service_protocol;
+mod start_error;
+mod start_table;
+mod stream;
+mod subscription;
+mod wiring;
+
+pub use ask::{Ask, AskError};
+pub use bus::Bus;
+pub use connect::{ConnectError, connect};
+pub use context::Context;
+pub use emit::{Emit, Recorded};
+pub use extract::{Attempt, FromRef, State};
+pub use handler::{Arguments, Handler};
+pub use headers::InvalidHeader;
+pub use publish_error::PublishError;
+pub use returns::{Answers, Settles};
+pub use running::{RunError, Running, StopError};
+pub use sender::Stored;
+pub use service::Service;
+pub use start_error::StartError;
+pub use subscription::{Durable, Live, Subscription, durable, live};
+
+pub use async_nats;
+pub use tidewire_core::*;
+
+/// What every service names.
+pub mod prelude {
+    pub use crate::{
+        Any, Ask, Attempt, Bus, Context, Emit, EventFamily, EventSet, Failure, FromRef, Message, OrFail,
+        Service, Start, durable,
+        extract::{Command, Event, Query, State},
+        live,
+    };
+    pub use tidewire_core::{Command, Event, Query};
+}

@@ -1,0 +1,53 @@
+//! Hearing events live, at most once.
+
+use std::sync::Arc;
+
+use async_nats::{Message, Subscriber};
+use futures_util::{FutureExt, StreamExt, stream::select_all};
+use tidewire_core::Outcome;
+
+use crate::{crew::Crew, delivery::Delivery, route::Route, sender::Sender, wiring::Wiring};
+
+/// More than this many waiting messages for each one that runs, and no more are read: beyond the subscription's own
+/// capacity (65,536) the client drops the newest.
+const WAITING_EACH: usize = 4;
+
+/// Hears until the service stops, and then what has arrived.
+pub(crate) async fn listen(wiring: Wiring, route: Route, subscriptions: Vec<Subscriber>) {
+    let most = route.concurrency * (1 + WAITING_EACH);
+    let (sender, route) = (wiring.sender.clone(), Arc::new(route));
+    let crew = Crew::new(wiring.pool.clone(), route.concurrency, move |message: Message| {
+        let (route, sender) = (route.clone(), sender.clone());
+        async move { hear(&message, &route, &sender).await }.boxed()
+    });
+    let mut messages = select_all(subscriptions);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = wiring.stop.cancelled(), if !stopping => {
+                stopping = true;
+                for subscription in messages.iter_mut() {
+                    drop(subscription.drain().await);
+                }
+            }
+            message = messages.next() => {
+                let Some(message) = message else { break };
+                crew.push(message);
+                crew.at_most(most).await;
+            }
+        }
+    }
+    crew.at_most(0).await;
+}
+
+async fn hear(message: &Message, route: &Route, sender: &Sender) {
+    let outcome = match Delivery::decode(message, 1, &route.name, sender) {
+        Ok(delivery) => route.attempt(delivery).await.0,
+        Err(error) => Outcome::NotUnderstood(error),
+    };
+    if let Some(refusal) = outcome.refusal().filter(|_| !outcome.is_success()) {
+        let (handler, subject) = (&*route.name, message.subject.as_str());
+        tracing::warn!(handler, subject, code = %refusal.code, error = %refusal.message, "heard and not handled");
+    }
+}

@@ -1,0 +1,114 @@
+//! Threads that run handlers, apart from the user's runtime.
+//!
+//! A handler is somebody's code: it may block its thread for a minute. So no handler runs where messages are pulled,
+//! marked as in progress or acked, and where every thread of the pool is stuck, another one joins it.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use async_executor::Executor;
+use futures_util::FutureExt;
+use tokio::{runtime::Handle, time};
+use tokio_util::sync::CancellationToken;
+
+/// How long no thread may take up new work before another thread joins.
+const STUCK: Duration = Duration::from_millis(50);
+/// How long a thread that joined stays once it has nothing to do with a stuck pool any more.
+const EXTRA: Duration = Duration::from_secs(10);
+/// The most threads that join; tokio bounds its blocking threads likewise.
+const MOST_EXTRA: usize = 512;
+
+/// A set of threads that grows while all of them are blocked.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    executor: Executor<'static>,
+    /// Ends the threads; what they run is dropped at its next await.
+    stop: CancellationToken,
+    runtime: Handle,
+    extra: AtomicUsize,
+}
+
+impl Pool {
+    /// Starts one thread for each processor, and the watch over them on the current runtime.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let pool = Self {
+            inner: Arc::new(Inner {
+                executor: Executor::new(),
+                stop: CancellationToken::new(),
+                runtime: Handle::current(),
+                extra: AtomicUsize::new(0),
+            }),
+        };
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            pool.add_thread(None)?;
+        }
+        tokio::spawn(pool.clone().watch());
+        Ok(pool)
+    }
+
+    /// Runs `task` on one of the threads, to its end or until the pool stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.inner.executor.spawn(task).detach();
+    }
+
+    /// Ends the threads once nothing needs them; a blocked one ends when it returns.
+    pub(crate) fn stop(&self) {
+        self.inner.stop.cancel();
+    }
+
+    fn add_thread(&self, stay: Option<Duration>) -> std::io::Result<()> {
+        let inner = self.inner.clone();
+        let name = if stay.is_some() {
+            "tidewire-extra"
+        } else {
+            "tidewire-handlers"
+        };
+        thread::Builder::new().name(name.into()).spawn(move || {
+            let stop = inner.stop.clone();
+            let leave = async move {
+                match stay {
+                    // Ends by itself, so that a pool that was stuck once is not large for ever.
+                    Some(stay) => drop(time::timeout(stay, stop.cancelled()).await),
+                    None => stop.cancelled().await,
+                }
+            };
+            inner.runtime.block_on(inner.executor.run(leave));
+            if stay.is_some() {
+                inner.extra.fetch_sub(1, Ordering::Relaxed);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Asks the pool for a sign of life again and again; without one in time, a thread joins.
+    async fn watch(self) {
+        let alive = Arc::new(AtomicBool::new(true));
+        while self.inner.stop.cancelled().now_or_never().is_none() {
+            if alive.swap(false, Ordering::Relaxed) {
+                let alive = alive.clone();
+                self.spawn(async move { alive.store(true, Ordering::Relaxed) });
+            } else if self.inner.extra.load(Ordering::Relaxed) < MOST_EXTRA {
+                self.inner.extra.fetch_add(1, Ordering::Relaxed);
+                if let Err(error) = self.add_thread(Some(EXTRA)) {
+                    self.inner.extra.fetch_sub(1, Ordering::Relaxed);
+                    tracing::error!(%error, "every handler thread is blocked and no other can be started");
+                } else {
+                    tracing::warn!("every handler thread is blocked; another one joins");
+                }
+            }
+            time::sleep(STUCK).await;
+        }
+    }
+}

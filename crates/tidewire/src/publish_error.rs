@@ -1,0 +1,94 @@
+//! Why a stream did not take an event.
+
+use std::time::Duration;
+
+use tidewire_core::EncodeError;
+
+use crate::headers::InvalidHeader;
+
+/// An event that was not stored, as far as is known.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The event cannot be written; nothing was sent.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// A header cannot be written; nothing was sent.
+    #[error(transparent)]
+    Header(#[from] InvalidHeader),
+    /// This service did not declare that it publishes this event; nothing was sent.
+    #[error("`{name}` is not declared; add `.publishes::<{type_name}>()` to the service")]
+    Undeclared {
+        /// The event's name.
+        name: &'static str,
+        /// Its Rust type.
+        type_name: &'static str,
+    },
+    /// Nothing captures the subject.
+    #[error(
+        "no stream stored `{subject}` within {within:?}; start the service that declares \
+         `.context(Context::new(\"{context}\"))`, and see that JetStream is on"
+    )]
+    NoStream {
+        /// The event's subject.
+        subject: String,
+        /// The context whose stream should have it.
+        context: String,
+        /// How long was tried.
+        within: Duration,
+    },
+    /// Another stream than the context's captures the subject.
+    #[error("`{subject}` is not captured by the stream {expected} but by another one: {reason}")]
+    OtherStream {
+        /// The event's subject.
+        subject: String,
+        /// The context's stream.
+        expected: String,
+        /// What the server says.
+        reason: String,
+    },
+    /// The stream, the account or the server has no room.
+    #[error("the stream {stream} is full ({reason}); raise its limits, or publish more slowly")]
+    Full {
+        /// The stream.
+        stream: String,
+        /// What the server says.
+        reason: String,
+    },
+    /// The event is larger than the server or the stream allows; nothing was stored.
+    #[error("`{subject}` is too large: {reason}")]
+    TooLarge {
+        /// The event's subject.
+        subject: String,
+        /// What was too large, and the limit.
+        reason: String,
+    },
+    /// The stream refused for another reason; nothing was stored.
+    #[error("the stream refused `{subject}` with {code}: {reason}")]
+    Refused {
+        /// The event's subject.
+        subject: String,
+        /// The server's error code.
+        code: u64,
+        /// What the server says.
+        reason: String,
+    },
+    /// No confirmation came. It may have been stored: publish it again with the same id only.
+    #[error("`{subject}` was not confirmed within {within:?}; whether it is stored is unknown")]
+    Unconfirmed {
+        /// The event's subject.
+        subject: String,
+        /// How long was tried.
+        within: Duration,
+    },
+}
+
+impl PublishError {
+    /// Whether the same publish may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::NoStream { .. } | Self::Full { .. } | Self::Unconfirmed { .. }
+        )
+    }
+}

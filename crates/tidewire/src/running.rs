@@ -1,0 +1,116 @@
+//! A service that runs.
+
+use std::time::Duration;
+
+use tidewire_core::{BoxError, Manifest};
+use tokio::time::timeout;
+use tokio_util::sync::DropGuard;
+
+use crate::{bus::Bus, start_error::StartError, wiring::Wiring};
+
+/// How long the server's last answer is awaited at the end.
+const ROUND_TRIP: Duration = Duration::from_secs(5);
+
+/// A service that runs until it is stopped, or dropped: then it takes no more work, and nobody waits for the rest.
+#[derive(Debug)]
+pub struct Running {
+    wiring: Wiring,
+    bus: Bus,
+    manifest: Manifest,
+    grace: Duration,
+    _dropped: [DropGuard; 2],
+}
+
+/// A service that could not finish in time.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// Handlers still ran when the grace period was over; their messages are delivered again.
+    #[error("handlers still ran after {grace:?}; give them longer with `.grace(…)`, or make them shorter")]
+    Unfinished {
+        /// The grace period.
+        grace: Duration,
+    },
+    /// The server did not confirm the last acks; those messages may be delivered again.
+    #[error("the server did not confirm the last acks: {0}")]
+    Unconfirmed(#[source] BoxError),
+}
+
+/// A service that did not run to a good end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It could not finish.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// The process cannot hear signals.
+    #[error("signals cannot be heard: {0}")]
+    Signal(#[from] std::io::Error),
+}
+
+impl Running {
+    pub(crate) fn new(wiring: Wiring, bus: Bus, manifest: Manifest, grace: Duration) -> Self {
+        let dropped = [wiring.stop.clone().drop_guard(), wiring.over.clone().drop_guard()];
+        Self {
+            wiring,
+            bus,
+            manifest,
+            grace,
+            _dropped: dropped,
+        }
+    }
+
+    /// The way to publish and ask from outside handlers.
+    pub fn bus(&self) -> Bus {
+        self.bus.clone()
+    }
+
+    /// What the service declared.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Takes no more work, gives back what has not begun, finishes what has, and returns once the server has every
+    /// ack.
+    ///
+    /// # Errors
+    /// [`StopError`] where handlers outlast the grace period or the server does not answer. Nothing is lost: what was
+    /// not acked is delivered again.
+    pub async fn stop(self) -> Result<(), StopError> {
+        self.wiring.stop.cancel();
+        self.wiring.tasks.close();
+        let tasks = self.wiring.tasks.clone();
+        let finished = timeout(self.grace, tasks.wait()).await;
+        self.wiring.over.cancel();
+        let confirmed = timeout(ROUND_TRIP, self.wiring.sender.round_trip()).await;
+        self.wiring.pool.stop();
+        if finished.is_err() {
+            return Err(StopError::Unfinished { grace: self.grace });
+        }
+        match confirmed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(StopError::Unconfirmed(error)),
+            Err(_) => Err(StopError::Unconfirmed(
+                format!("no answer within {ROUND_TRIP:?}").into(),
+            )),
+        }
+    }
+}
+
+/// Returns when the process is asked to end.
+pub(crate) async fn shutdown_signal() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,250 @@
+//! The way out: publishes that a stream confirms, and requests.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Client, RequestErrorKind};
+use serde::{Deserialize, de::DeserializeOwned};
+use tidewire_core::{ErrorBody, Outgoing, Reply, wire};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{
+    ask::AskError,
+    headers::{header, header_map},
+    publish_error::PublishError,
+};
+
+/// How long a publish is tried: a stream whose leader died has a new one within about seven seconds.
+const STORED_WITHIN: Duration = Duration::from_secs(15);
+/// How long one try waits for the stream's confirmation.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where an event is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The stream.
+    pub stream: String,
+    /// The event's place in the stream.
+    pub sequence: u64,
+    /// Whether the stream had this id already and stored nothing now.
+    pub duplicate: bool,
+}
+
+/// Sends in the name of one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    client: Client,
+    service: Arc<str>,
+}
+
+#[derive(Deserialize)]
+struct Ack {
+    #[serde(default)]
+    stream: String,
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    duplicate: bool,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+impl Sender {
+    pub(crate) fn new(client: Client, service: &str) -> Self {
+        Self {
+            client,
+            service: service.into(),
+        }
+    }
+
+    pub(crate) fn service(&self) -> &str {
+        &self.service
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Publishes and awaits the confirmation of the context's stream; tries again with the same id until the stream
+    /// has it or the time is over.
+    pub(crate) async fn publish(&self, outgoing: &Outgoing) -> Result<Stored, PublishError> {
+        let name = outgoing.subject.name();
+        let subject = outgoing.subject.as_str();
+        let stream = name.context_name().stream_name();
+        let headers = outgoing
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
+        let headers = header_map(headers.chain([(wire::EXPECTED_STREAM, stream.as_str())]))?;
+        let deadline = Instant::now() + STORED_WITHIN;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let request = async_nats::Request::new()
+                .headers(headers.clone())
+                .payload(outgoing.body.clone())
+                .timeout(Some(CONFIRMED_WITHIN));
+            let sent = timeout_at(deadline, self.client.send_request(subject.to_owned(), request)).await;
+            let failed = match sent {
+                Ok(Ok(message)) => return stored(&message.payload, subject, &stream),
+                Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+                    return Err(PublishError::TooLarge {
+                        subject: subject.into(),
+                        reason: format!(
+                            "{} bytes, and the server takes {}",
+                            outgoing.body.len(),
+                            self.client.max_payload()
+                        ),
+                    });
+                }
+                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => PublishError::NoStream {
+                    subject: subject.into(),
+                    context: name.context_name().to_string(),
+                    within: STORED_WITHIN,
+                },
+                Ok(Err(_)) | Err(_) => PublishError::Unconfirmed {
+                    subject: subject.into(),
+                    within: STORED_WITHIN,
+                },
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(failed);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) async fn request<R: DeserializeOwned>(
+        &self,
+        outgoing: &Outgoing,
+        within: Duration,
+    ) -> Result<R, AskError> {
+        let subject = || outgoing.subject.as_str().to_owned();
+        let headers = header_map(
+            outgoing
+                .headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        )?;
+        let request = async_nats::Request::new()
+            .headers(headers)
+            .payload(outgoing.body.clone())
+            .timeout(Some(within));
+        // The client's own limit starts once the request is in its queue; while it is disconnected that may be never.
+        let deadline = Instant::now() + within;
+        let message = match timeout_at(deadline, self.client.send_request(subject(), request)).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(error)) => {
+                return Err(match error.kind() {
+                    RequestErrorKind::NoResponders => AskError::NoResponders { subject: subject() },
+                    RequestErrorKind::TimedOut => AskError::TimedOut {
+                        subject: subject(),
+                        within,
+                    },
+                    _ => AskError::Client {
+                        subject: subject(),
+                        source: error,
+                    },
+                });
+            }
+            Err(_) => {
+                return Err(AskError::TimedOut {
+                    subject: subject(),
+                    within,
+                });
+            }
+        };
+        let read = Reply::read(&message.payload);
+        match (
+            read,
+            message
+                .headers
+                .as_ref()
+                .and_then(|headers| header(headers, wire::SERVICE_ERROR)),
+        ) {
+            (Ok(Ok(reply)), _) => Ok(reply),
+            (Ok(Err(error)), _) => Err(AskError::Refused {
+                subject: subject(),
+                error,
+            }),
+            // A NATS service that is not ours refuses by headers alone.
+            (Err(_), Some(text)) => {
+                let code = message
+                    .headers
+                    .as_ref()
+                    .and_then(|h| header(h, wire::SERVICE_ERROR_CODE));
+                let error = ErrorBody {
+                    code: code.unwrap_or("error").to_owned(),
+                    message: text.to_owned(),
+                    retryable: code.is_some_and(|code| code.starts_with('5')),
+                    details: serde_json::Value::Null,
+                };
+                Err(AskError::Refused {
+                    subject: subject(),
+                    error,
+                })
+            }
+            (Err(source), None) => Err(AskError::Unreadable {
+                subject: subject(),
+                source,
+            }),
+        }
+    }
+
+    /// Returns once the server has processed everything that was sent before: a message to ourselves came back.
+    /// (The client's `flush` only empties its own buffer.)
+    pub(crate) async fn round_trip(&self) -> Result<(), async_nats::Error> {
+        use futures_util::StreamExt;
+        let inbox = self.client.new_inbox();
+        let mut echo = self.client.subscribe(inbox.clone()).await?;
+        self.client.publish(inbox, bytes::Bytes::new()).await?;
+        self.client.flush().await?;
+        echo.next().await.ok_or("the connection closed")?;
+        Ok(())
+    }
+}
+
+fn stored(payload: &[u8], subject: &str, stream: &str) -> Result<Stored, PublishError> {
+    let ack: Ack = serde_json::from_slice(payload).map_err(|error| PublishError::Refused {
+        subject: subject.into(),
+        code: 0,
+        reason: format!("something other than a stream answered ({error}); is a service listening there?"),
+    })?;
+    let Some(error) = ack.error else {
+        return Ok(Stored {
+            stream: ack.stream,
+            sequence: ack.seq,
+            duplicate: ack.duplicate,
+        });
+    };
+    let reason = error.description;
+    Err(match error.err_code {
+        10060 => PublishError::OtherStream {
+            subject: subject.into(),
+            expected: stream.into(),
+            reason,
+        },
+        10077 | 10023 | 10002 => PublishError::Full {
+            stream: stream.into(),
+            reason,
+        },
+        10054 | 10097 => PublishError::TooLarge {
+            subject: subject.into(),
+            reason,
+        },
+        code => PublishError::Refused {
+            subject: subject.into(),
+            code,
+            reason,
+        },
+    })
+}

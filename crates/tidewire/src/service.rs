@@ -1,0 +1,187 @@
+//! The declaration of a service.
+
+mod check;
+mod start;
+
+use std::time::Duration;
+
+use async_nats::Client;
+use tidewire_core::{
+    CommandMessage, FreeEvent, Manifest, MessageManifest, MessageType, QueryMessage, RequestMessage,
+};
+
+use crate::{
+    context::Context,
+    extract::{Command, Query},
+    handler::{Arguments, Handler},
+    returns::Answers,
+    route::Route,
+    running::{RunError, Running},
+    start_error::StartError,
+    subscription::Subscription,
+};
+
+/// A service: what comes in, what handles it, what goes out.
+///
+/// ```no_run
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+/// use tidewire::prelude::*;
+///
+/// # #[derive(Event, Serialize, Deserialize, JsonSchema)]
+/// # #[event(subject = "orders.payments.payment.processed", key = payment_id)]
+/// # struct PaymentProcessed { payment_id: String }
+/// # #[derive(Event, Serialize, Deserialize, JsonSchema)]
+/// # #[event(subject = "orders.shipping.parcel.booked", key = payment_id)]
+/// # struct ParcelBooked { payment_id: String }
+/// async fn ship(booked: Emit<ParcelBooked>, Event(paid): Event<PaymentProcessed>) {
+///     booked.emit(ParcelBooked { payment_id: paid.payment_id });
+/// }
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let nats = tidewire::connect("nats://localhost:4222").await?;
+/// Service::new("shipping", env!("CARGO_PKG_VERSION"))
+///     .context(Context::new("orders.shipping"))
+///     .on(durable("ship-on-payment", ship))
+///     .run(nats)
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "a service does nothing until `.run(…)`"]
+pub struct Service<S = ()> {
+    name: String,
+    version: String,
+    state: S,
+    contexts: Vec<Context>,
+    routes: Vec<Route>,
+    publishes: Vec<(MessageType, MessageManifest)>,
+    asks: Vec<(MessageType, MessageManifest)>,
+    grace: Duration,
+}
+
+impl Service<()> {
+    /// A service by its name, one word such as `payments`, and its version, such as `env!("CARGO_PKG_VERSION")`.
+    ///
+    /// The name is in the names of its consumers: a service that is renamed begins again.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            state: (),
+            contexts: Vec::new(),
+            routes: Vec::new(),
+            publishes: Vec::new(),
+            asks: Vec::new(),
+            grace: Duration::from_secs(25),
+        }
+    }
+
+    /// What handlers take parts of with [`State`](crate::State); given before the handlers.
+    pub fn state<S>(self, state: S) -> Service<S> {
+        let Self {
+            name,
+            version,
+            state: (),
+            contexts,
+            routes,
+            publishes,
+            asks,
+            grace,
+        } = self;
+        Service {
+            name,
+            version,
+            state,
+            contexts,
+            routes,
+            publishes,
+            asks,
+            grace,
+        }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Service<S> {
+    /// Keeps the stream of `context`: it is made, or gains this service's events, when the service starts.
+    pub fn context(mut self, context: Context) -> Self {
+        self.contexts.push(context);
+        self
+    }
+
+    /// Handles events: `.on(durable("name", handler))` from their stream, `.on(live(handler))` as they pass.
+    pub fn on(mut self, subscription: impl Subscription<S>) -> Self {
+        self.routes.push(subscription.into_route(&self.state));
+        self
+    }
+
+    /// Answers a command. Instances of the service share the commands: each is handled by one of them.
+    pub fn command<C, H, T>(mut self, handler: H) -> Self
+    where
+        C: CommandMessage,
+        H: Handler<T, Future: Future<Output: Answers<C::Reply>> + Send>,
+        T: Arguments<S, Message = Command<C>>,
+    {
+        self.routes
+            .push(Route::of_requests::<S, C, H, T>(handler, &self.state));
+        self
+    }
+
+    /// Answers a query. Instances of the service share the queries: each is answered by one of them.
+    pub fn query<Q, H, T>(mut self, handler: H) -> Self
+    where
+        Q: QueryMessage,
+        H: Handler<T, Future: Future<Output: Answers<Q::Reply>> + Send>,
+        T: Arguments<S, Message = Query<Q>>,
+    {
+        self.routes
+            .push(Route::of_requests::<S, Q, H, T>(handler, &self.state));
+        self
+    }
+
+    /// Lets the [`Bus`](crate::Bus) publish `E`. What handlers emit needs no such line: their arguments say it.
+    pub fn publishes<E: FreeEvent>(mut self) -> Self {
+        self.publishes.push((E::TYPE, MessageManifest::event::<E>()));
+        self
+    }
+
+    /// Lets the [`Bus`](crate::Bus) ask `M`. What handlers ask needs no such line: their arguments say it.
+    pub fn asks<M: RequestMessage>(mut self) -> Self {
+        self.asks.push((M::TYPE, MessageManifest::request::<M>()));
+        self
+    }
+
+    /// How long what has begun may take to finish when the service is stopped; 25 seconds by default, five less than
+    /// Kubernetes gives.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Everything that the declaration says, as plain data; nothing is sent.
+    ///
+    /// # Errors
+    /// [`StartError::Declaration`] where the declaration contradicts itself.
+    pub fn manifest(&self) -> Result<Manifest, StartError> {
+        check::manifest(self)
+    }
+
+    /// Runs until SIGTERM or Ctrl-C; then takes no more work, finishes what has begun, and returns.
+    ///
+    /// # Errors
+    /// [`RunError`] where the service cannot start, or could not finish within its grace period.
+    pub async fn run(self, nats: Client) -> Result<(), RunError> {
+        let running = self.start(nats).await?;
+        crate::running::shutdown_signal().await?;
+        running.stop().await?;
+        Ok(())
+    }
+
+    /// Starts and returns once every handler hears: for services inside another program, and for tests.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is wrong and what to change.
+    pub async fn start(self, nats: Client) -> Result<Running, StartError> {
+        start::start(self, nats).await
+    }
+}

@@ -1,0 +1,229 @@
+//! What can be known of a declaration without a server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidewire_core::{
+    ContextManifest, ContextName, HandlerManifest, Manifest, MessageManifest, MessageName, MessageType,
+    SubjectFilter, Transport, wire,
+};
+use tidewire_subject::check_word;
+
+use super::Service;
+use crate::{
+    route::{Carrier, Route},
+    start_error::StartError,
+};
+
+/// The manifest of a declaration that does not contradict itself.
+pub(super) fn manifest<S>(service: &Service<S>) -> Result<Manifest, StartError> {
+    let mut problems = Vec::new();
+    if let Err(error) = check_word(&service.name) {
+        problems.push(format!("the service's name: {error}"));
+    }
+    if !is_semantic_version(&service.version) {
+        let version = &service.version;
+        problems.push(format!(
+            "the version `{version}` is not MAJOR.MINOR.PATCH; write `env!(\"CARGO_PKG_VERSION\")`"
+        ));
+    }
+    let names = names(service, &mut problems);
+    names_are_unique(service, &mut problems);
+    let handlers: Vec<_> = service
+        .routes
+        .iter()
+        .map(|route| handler(service, route, &mut problems))
+        .collect();
+    let contexts = contexts(service, &names, &mut problems);
+    if !problems.is_empty() {
+        return Err(StartError::Declaration {
+            service: service.name.clone(),
+            problems,
+        });
+    }
+    Ok(Manifest {
+        service: service.name.clone(),
+        version: service.version.clone(),
+        contract: wire::CONTRACT,
+        contexts,
+        handlers,
+        publishes: texts(&service.publishes),
+        asks: texts(&service.asks),
+        messages: messages(service),
+    })
+}
+
+/// The filter of all messages of a type.
+pub(super) fn filter_of(message: MessageType) -> Option<SubjectFilter> {
+    let name = MessageName::parse(message.name).ok()?;
+    Some(SubjectFilter::of_message(&name, message.keyed))
+}
+
+/// Every message that the service sends as an event: emitted by handlers, or published by its bus.
+pub(super) fn sent_events<S>(service: &Service<S>) -> impl Iterator<Item = MessageType> {
+    let emitted = service.routes.iter().flat_map(|route| &route.sends.emits);
+    emitted.chain(&service.publishes).map(|(contract, _)| *contract)
+}
+
+fn all<S>(service: &Service<S>) -> impl Iterator<Item = &(MessageType, MessageManifest)> {
+    let handled = service.routes.iter().flat_map(|route| {
+        route
+            .takes
+            .iter()
+            .chain(&route.sends.emits)
+            .chain(&route.sends.asks)
+    });
+    handled.chain(&service.publishes).chain(&service.asks)
+}
+
+fn names<S>(service: &Service<S>, problems: &mut Vec<String>) -> BTreeSet<&'static str> {
+    let mut names = BTreeSet::new();
+    for (contract, _) in all(service) {
+        if names.insert(contract.name)
+            && let Err(error) = MessageName::parse(contract.name)
+        {
+            problems.push(format!("the message `{}`: {error}", contract.name));
+        }
+    }
+    names
+}
+
+fn names_are_unique<S>(service: &Service<S>, problems: &mut Vec<String>) {
+    let mut seen: BTreeMap<(bool, &str), usize> = BTreeMap::new();
+    for route in &service.routes {
+        let durable = match route.carrier {
+            Carrier::Durable { .. } => true,
+            Carrier::Request { .. } => false,
+            Carrier::Live { .. } => continue,
+        };
+        *seen.entry((durable, &route.name)).or_default() += 1;
+    }
+    for ((durable, name), count) in seen.into_iter().filter(|(_, count)| *count > 1) {
+        problems.push(if durable {
+            format!("the durable name `{name}` is given to {count} handlers; a durable has one handler: rename the others")
+        } else {
+            format!("`{name}` is answered by {count} handlers; a command or query has one: remove the others")
+        });
+    }
+}
+
+fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -> HandlerManifest {
+    let filters = filters(route, problems);
+    let transport = match &route.carrier {
+        Carrier::Durable { start } => {
+            if let Err(error) = check_word(&route.name) {
+                problems.push(format!("the durable name `{}`: {error}", route.name));
+            }
+            Transport::Durable {
+                consumer: wire::consumer_name(&service.name, &route.name),
+                filters,
+                start: *start,
+                concurrency: route.concurrency,
+            }
+        }
+        Carrier::Live { queue_group } => Transport::Live {
+            filters,
+            queue_group: queue_group.clone(),
+        },
+        Carrier::Request { kind } => Transport::Request {
+            kind: *kind,
+            subject: filters.into_iter().next().unwrap_or_default(),
+        },
+    };
+    HandlerManifest {
+        name: route.name.to_string(),
+        takes: texts(&route.takes),
+        emits: texts(&route.sends.emits),
+        asks: texts(&route.sends.asks),
+        transport,
+    }
+}
+
+fn filters(route: &Route, problems: &mut Vec<String>) -> Vec<String> {
+    let name = &route.name;
+    match (&route.filter, route.takes.is_empty()) {
+        (None, false) => route
+            .takes
+            .iter()
+            .filter_map(|(contract, _)| filter_of(*contract))
+            .map(|f| f.to_string())
+            .collect(),
+        (Some(filter), true) => {
+            if let Err(error) = SubjectFilter::parse(filter) {
+                problems.push(format!("the filter `{filter}`: {error}"));
+            }
+            vec![filter.clone()]
+        }
+        (None, true) => {
+            problems.push(format!(
+                "the handler `{name}` takes `Any` event; say which: `.filter(\"orders.>\")`"
+            ));
+            Vec::new()
+        }
+        (Some(filter), false) => {
+            problems.push(format!(
+                "the handler `{name}` takes events by type, and its filter `{filter}` would hide some; remove the filter, or take `Event<Any>`"
+            ));
+            Vec::new()
+        }
+    }
+}
+
+fn contexts<S>(
+    service: &Service<S>,
+    names: &BTreeSet<&'static str>,
+    problems: &mut Vec<String>,
+) -> Vec<ContextManifest> {
+    let mut contexts: Vec<ContextManifest> = Vec::new();
+    for context in &service.contexts {
+        let name = match ContextName::parse(&context.name) {
+            Ok(name) => name,
+            Err(error) => {
+                problems.push(format!("the context `{}`: {error}", context.name));
+                continue;
+            }
+        };
+        if contexts.iter().any(|other| other.name == context.name) {
+            problems.push(format!(
+                "the context `{name}` is given twice; give it once, with all its settings"
+            ));
+        }
+        let subjects: BTreeSet<_> = sent_events(service)
+            .filter(|contract| names.contains(contract.name))
+            .filter(|contract| MessageName::parse(contract.name).is_ok_and(|message| name.contains(&message)))
+            .filter_map(filter_of)
+            .map(|filter| filter.to_string())
+            .collect();
+        if subjects.is_empty() {
+            problems.push(format!(
+                "the context `{name}` has no events: no handler emits one and the bus publishes none; remove the line, or add `.publishes::<E>()`"
+            ));
+        }
+        contexts.push(ContextManifest {
+            name: name.to_string(),
+            stream: name.stream_name(),
+            subjects: subjects.into_iter().collect(),
+            settings: context.settings(),
+        });
+    }
+    contexts
+}
+
+fn messages<S>(service: &Service<S>) -> BTreeMap<String, MessageManifest> {
+    all(service)
+        .map(|(contract, manifest)| (contract.name.to_owned(), manifest.clone()))
+        .collect()
+}
+
+fn texts(contracts: &[(MessageType, MessageManifest)]) -> Vec<String> {
+    contracts
+        .iter()
+        .map(|(contract, _)| contract.name.to_owned())
+        .collect()
+}
+
+/// As the services protocol wants it: three numbers, and perhaps a label behind `-` or `+`.
+fn is_semantic_version(version: &str) -> bool {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<_> = core.split('.').collect();
+    numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u64>().is_ok())
+}

@@ -1,0 +1,129 @@
+//! Why a service does not start.
+
+use std::time::Duration;
+
+use tidewire_core::BoxError;
+
+/// A service that cannot start as it is declared, here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The declaration contradicts itself; each line names one contradiction and what to change.
+    #[error("the service `{service}` is not declared well:{}", lines(.problems))]
+    Declaration {
+        /// The service.
+        service: String,
+        /// What is wrong, a line each.
+        problems: Vec<String>,
+    },
+    /// The server is older than Tidewire needs.
+    #[error("the server is nats-server {found} and Tidewire needs {needed} or newer; upgrade the server")]
+    ServerTooOld {
+        /// The server's version.
+        found: String,
+        /// The oldest that will do.
+        needed: &'static str,
+    },
+    /// A stream exists and differs from the declaration in a way that adding to it cannot mend.
+    #[error(
+        "the stream {stream} is not what is declared:{}\nchange the declaration, or change the stream yourself where that is meant",
+        lines(.differences)
+    )]
+    StreamDiffers {
+        /// The stream.
+        stream: String,
+        /// The differences, a line each.
+        differences: Vec<String>,
+    },
+    /// The server refused to make or change a stream.
+    #[error("the server refused the stream {stream}: {source}")]
+    StreamRefused {
+        /// The stream.
+        stream: String,
+        /// What the server says.
+        #[source]
+        source: BoxError,
+    },
+    /// A consumer exists and differs from the declaration in a way that would skip messages.
+    #[error(
+        "the consumer {consumer} of the stream {stream} is not what is declared:{}\ngive the handler a new durable name, or delete the consumer where its place in the stream may be lost",
+        lines(.differences)
+    )]
+    ConsumerDiffers {
+        /// The stream.
+        stream: String,
+        /// The consumer.
+        consumer: String,
+        /// The differences, a line each.
+        differences: Vec<String>,
+    },
+    /// A consumer of the same name belongs to somebody else.
+    #[error(
+        "the consumer {consumer} of the stream {stream} belongs to {owner}; rename this service or its durable `{durable}`"
+    )]
+    ConsumerOwned {
+        /// The stream.
+        stream: String,
+        /// The consumer.
+        consumer: String,
+        /// Whose it is.
+        owner: String,
+        /// The durable that would have taken it.
+        durable: String,
+    },
+    /// No stream captures what a handler needs.
+    #[error(
+        "{needs} needs `{filter}`, and within {within:?} no stream {stream} captured it; start the service that declares that event, or add the event's context to this one: `.context(Context::new(…))`"
+    )]
+    NotFed {
+        /// The handler or the declaration that needs it.
+        needs: String,
+        /// The subjects that are needed.
+        filter: String,
+        /// The stream that should have them.
+        stream: String,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// A stream captures the subject of a command or query, and would answer the caller with its own ack.
+    #[error(
+        "the stream {stream} captures `{subject}`, which is answered by request and reply: the caller would hear the stream's ack; narrow the stream's subjects"
+    )]
+    RequestCaptured {
+        /// The stream.
+        stream: String,
+        /// The subject of the command or query.
+        subject: String,
+    },
+    /// Another process holds the lease on a stream for too long.
+    #[error("the lease `{name}` was not free within {within:?}; see which service is stuck at its start")]
+    LeaseHeld {
+        /// The lease.
+        name: String,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// JetStream did not answer, or refused.
+    #[error("JetStream: {0}; see that the server runs with JetStream on and that this user may use it")]
+    JetStream(#[source] BoxError),
+    /// The connection did not carry a request or a subscription.
+    #[error("the connection to NATS failed: {0}")]
+    Connection(#[source] BoxError),
+    /// The handlers' threads could not be started.
+    #[error("the threads for handlers cannot be started: {0}")]
+    Threads(#[source] std::io::Error),
+}
+
+impl StartError {
+    pub(crate) fn jetstream(source: impl Into<BoxError>) -> Self {
+        Self::JetStream(source.into())
+    }
+
+    pub(crate) fn connection(source: impl Into<BoxError>) -> Self {
+        Self::Connection(source.into())
+    }
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n  - {line}")).collect()
+}

@@ -1,0 +1,9 @@
+//! The streams of contexts: made, added to, found.
+
+mod ensure;
+mod lease;
+mod lookup;
+mod plan;
+
+pub(crate) use ensure::ensure;
+pub(crate) use lookup::{streams_overlapping, wait_for_subject};

@@ -1,0 +1,170 @@
+//! The two ways to hear events: from a stream, or live.
+
+use std::{fmt, marker::PhantomData};
+
+use tidewire_core::{EventSet, Start};
+
+use crate::{
+    extract::Event,
+    handler::{Arguments, Handler},
+    returns::Settles,
+    route::{Carrier, Route},
+};
+
+/// A handler of events that [`Service::on`](crate::Service::on) accepts: made by [`durable`] or [`live`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be given to `.on(…)`",
+    label = "not a subscription",
+    note = "write `.on(durable(\"name\", handler))` or `.on(live(handler))`; for commands and queries `.command(handler)` and `.query(handler)`"
+)]
+pub trait Subscription<S> {
+    /// The handler without its types.
+    #[doc(hidden)]
+    fn into_route(self, state: &S) -> Route;
+}
+
+/// A handler that reads a stream through a durable consumer; made by [`durable`].
+#[must_use = "give it to `.on(…)`"]
+pub struct Durable<H, T> {
+    name: String,
+    handler: H,
+    filter: Option<String>,
+    start: Start,
+    concurrency: usize,
+    arguments: PhantomData<fn(T)>,
+}
+
+/// Handles events from their stream, at least once each: those too that were stored while the service was down.
+///
+/// `name` names the consumer, `<service>__<name>`, whose place in the stream the server keeps. It is never derived
+/// from the code: a renamed function must not begin again at the first event. Instances of a service share it, so
+/// that each event is handled by one of them.
+pub fn durable<H: Handler<T>, T>(name: impl Into<String>, handler: H) -> Durable<H, T> {
+    let name = name.into();
+    Durable {
+        name,
+        handler,
+        filter: None,
+        start: Start::default(),
+        concurrency: 64,
+        arguments: PhantomData,
+    }
+}
+
+impl<H, T> Durable<H, T> {
+    /// The subjects that a handler of [`Any`](crate::Any) takes, as a NATS filter such as `orders.>`. The streams are
+    /// those that have such subjects when the service starts.
+    pub fn filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = Some(filter.into());
+        self
+    }
+
+    /// Where to begin when the consumer is made; [`Start::Beginning`] by default. Later starts go on where it was.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// How many events each instance handles at once; 64 by default, at least 1. With 1, events are handled one after
+    /// the other by each instance.
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.concurrency = most.max(1);
+        self
+    }
+}
+
+impl<S, H, T, E> Subscription<S> for Durable<H, T>
+where
+    S: Clone + Send + Sync + 'static,
+    E: EventSet,
+    H: Handler<T, Future: Future<Output: Settles> + Send>,
+    T: Arguments<S, Message = Event<E>>,
+{
+    fn into_route(self, state: &S) -> Route {
+        let carrier = Carrier::Durable { start: self.start };
+        let mut route = Route::of_events(&self.name, carrier, E::manifest(), self.handler, state);
+        route.filter = self.filter;
+        route.concurrency = self.concurrency;
+        route
+    }
+}
+
+/// A handler that hears events while they are published; made by [`live`].
+#[must_use = "give it to `.on(…)`"]
+pub struct Live<H, T> {
+    handler: H,
+    filter: Option<String>,
+    queue_group: Option<String>,
+    concurrency: usize,
+    arguments: PhantomData<fn(T)>,
+}
+
+/// Hears events as they are published, at most once each: what is sent while the service is down, disconnected or too
+/// slow is not heard. For displays and caches; for work there is [`durable`].
+pub fn live<H: Handler<T>, T>(handler: H) -> Live<H, T> {
+    Live {
+        handler,
+        filter: None,
+        queue_group: None,
+        concurrency: 64,
+        arguments: PhantomData,
+    }
+}
+
+impl<H, T> Live<H, T> {
+    /// The subjects that a handler of [`Any`](crate::Any) hears, as a NATS filter such as `orders.>`.
+    pub fn filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = Some(filter.into());
+        self
+    }
+
+    /// The group that shares the events: each is heard by one member. Without a group every instance hears each.
+    pub fn queue_group(mut self, group: impl Into<String>) -> Self {
+        self.queue_group = Some(group.into());
+        self
+    }
+
+    /// How many events are handled at once; 64 by default, at least 1.
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.concurrency = most.max(1);
+        self
+    }
+}
+
+impl<S, H, T, E> Subscription<S> for Live<H, T>
+where
+    S: Clone + Send + Sync + 'static,
+    E: EventSet,
+    H: Handler<T, Future: Future<Output: Settles> + Send>,
+    T: Arguments<S, Message = Event<E>>,
+{
+    fn into_route(self, state: &S) -> Route {
+        let takes = E::manifest();
+        let name = takes
+            .first()
+            .map_or_else(|| self.filter.clone().unwrap_or_default(), |(t, _)| t.name.into());
+        let carrier = Carrier::Live {
+            queue_group: self.queue_group,
+        };
+        let mut route = Route::of_events(&name, carrier, takes, self.handler, state);
+        route.filter = self.filter;
+        route.concurrency = self.concurrency;
+        route
+    }
+}
+
+impl<H, T> fmt::Debug for Durable<H, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Durable")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<H, T> fmt::Debug for Live<H, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("queue_group", &self.queue_group)
+            .finish_non_exhaustive()
+    }
+}

@@ -102,21 +102,18 @@ async fn respond(
     reply: Option<Outgoing>,
     refusal: Option<&ErrorBody>,
 ) {
-    let (headers, body) = match &reply {
-        Some(reply) => {
-            let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
-            (header_map(headers), reply.body.clone())
-        }
+    let (headers, body) = if let Some(reply) = &reply {
+        let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        (header_map(headers), reply.body.clone())
+    } else {
         // No envelope can be written: the caller hears at least the protocol's headers.
-        None => {
-            let text = refusal.map_or("the answer cannot be written", |refusal| &refusal.message);
-            let text = text.replace(['\r', '\n'], " ");
-            let headers = [
-                (wire::SERVICE_ERROR, text.as_str()),
-                (wire::SERVICE_ERROR_CODE, "500"),
-            ];
-            (header_map(headers), Bytes::new())
-        }
+        let text = refusal.map_or("the answer cannot be written", |refusal| &refusal.message);
+        let text = text.replace(['\r', '\n'], " ");
+        let headers = [
+            (wire::SERVICE_ERROR, text.as_str()),
+            (wire::SERVICE_ERROR_CODE, "500"),
+        ];
+        (header_map(headers), Bytes::new())
     };
     let sent = match headers {
         Ok(headers) => client.publish_with_headers(inbox, headers, body).await,

@@ -27,7 +27,7 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, subscriptions: Vec<Subs
             biased;
             () = wiring.stop.cancelled(), if !stopping => {
                 stopping = true;
-                for subscription in messages.iter_mut() {
+                for subscription in &mut messages {
                     drop(subscription.drain().await);
                 }
             }

@@ -1,6 +1,9 @@
 //! The way out: publishes that a stream confirms, and requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_nats::{Client, RequestErrorKind};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -17,6 +20,8 @@ use crate::{
 const STORED_WITHIN: Duration = Duration::from_secs(15);
 /// How long one try waits for the stream's confirmation.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
+/// How often the count of connections is read while a confirmation is awaited; the client has nothing to await.
+const LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -91,7 +96,12 @@ impl Sender {
                 .headers(headers.clone())
                 .payload(outgoing.body.clone())
                 .timeout(Some(CONFIRMED_WITHIN));
-            let sent = timeout_at(deadline, self.client.send_request(subject.to_owned(), request)).await;
+            let sent = tokio::select! {
+                biased;
+                sent = timeout_at(deadline, self.client.send_request(subject.to_owned(), request)) => sent,
+                // The confirmation of a lost connection does not come any more; the id makes another try safe.
+                () = self.reconnected() => continue,
+            };
             let failed = match sent {
                 Ok(Ok(message)) => return stored(&message.payload, subject, &stream),
                 Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
@@ -119,6 +129,15 @@ impl Sender {
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Returns when the connection is another one.
+    async fn reconnected(&self) {
+        let statistics = self.client.statistics();
+        let before = statistics.connects.load(Ordering::Relaxed);
+        while statistics.connects.load(Ordering::Relaxed) == before {
+            sleep(LOOK).await;
         }
     }
 

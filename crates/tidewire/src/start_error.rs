@@ -125,5 +125,5 @@ impl StartError {
 }
 
 fn lines(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("\n  - {line}")).collect()
+    lines.iter().flat_map(|line| ["\n  - ", line]).collect()
 }

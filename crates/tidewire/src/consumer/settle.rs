@@ -67,7 +67,6 @@ fn report(
         (Outcome::Failed(failure), Settlement::Ack) => {
             tracing::debug!(handler, subject, attempt, %failure, "declined");
         }
-        (_, Settlement::Ack) => {}
         (Outcome::Failed(failure), Settlement::Nak(delay)) => {
             tracing::warn!(handler, subject, attempt, ?delay, %failure, "failed; it is delivered again");
         }
@@ -77,6 +76,6 @@ fn report(
         (Outcome::Panicked(text), Settlement::Nak(delay)) => {
             tracing::error!(handler, subject, attempt, ?delay, panic = %text, "panicked; it is delivered again");
         }
-        (Outcome::Done, Settlement::Nak(_)) => {}
+        _ => {}
     }
 }

@@ -1,5 +1,21 @@
 //! What the framework promises, against a real nats-server.
 
-mod support;
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends so where it fails"
+)]
 
+mod backpressure;
+mod blocking;
 mod delivery;
+mod drain;
+mod failures;
+mod foreign;
+mod instances;
+mod live;
+mod requests;
+mod start;
+mod streams;
+mod support;

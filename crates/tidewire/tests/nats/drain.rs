@@ -1,0 +1,81 @@
+//! Stopping.
+
+use std::time::{Duration, Instant};
+
+use tidewire::{StopError, prelude::*};
+
+use crate::support::{PAYMENTS, PaymentProcessed, Seen, connect, consumer, payments, processed, server};
+
+async fn note_in_a_while(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    seen.note(paid.payment_id);
+}
+
+fn shipping(seen: &Seen) -> Service<Seen> {
+    Service::new("shipping", "1.0.0")
+        .state(seen.clone())
+        .on(durable("note", note_in_a_while).concurrency(4))
+}
+
+/// What has begun is finished and acked, what has not is given back at once and handled by the next instance.
+#[tokio::test]
+async fn a_service_stopped_under_load_leaves_nothing_behind() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    for key in 0..300 {
+        payments
+            .bus()
+            .publish(&processed(format!("{key:03}")))
+            .await
+            .unwrap();
+    }
+    let (mut rounds, mut given_back) = (0, 0);
+    while seen.len() < 300 {
+        rounds += 1;
+        let running = shipping(&seen).start(connect(&server).await).await.unwrap();
+        seen.reaches((rounds * 60).min(300)).await;
+        let began = Instant::now();
+        running.stop().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        given_back += consumer(&client, PAYMENTS, "shipping__note")
+            .await
+            .num_ack_pending as u64;
+    }
+    let mut unique = seen.sorted();
+    unique.dedup();
+    assert_eq!(
+        (seen.len(), unique.len()),
+        (300, 300),
+        "each was handled once in {rounds} rounds"
+    );
+    let info = consumer(&client, PAYMENTS, "shipping__note").await;
+    assert_eq!((info.ack_floor.stream_sequence, info.num_ack_pending), (300, 0));
+    let redelivered = info.delivered.consumer_sequence - 300;
+    assert!(
+        redelivered <= given_back,
+        "{redelivered} came again, {given_back} were given back"
+    );
+}
+
+#[tokio::test]
+async fn a_handler_that_outlasts_the_grace_period_is_said() {
+    async fn never(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
+        seen.note(paid.payment_id);
+        std::future::pending::<()>().await;
+    }
+    let (server, seen) = (server(), Seen::default());
+    let payments = payments().start(connect(&server).await).await.unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    let service = Service::new("shipping", "1.0.0")
+        .state(seen.clone())
+        .on(durable("note", never));
+    let running = service
+        .grace(Duration::from_millis(100))
+        .start(connect(&server).await)
+        .await
+        .unwrap();
+    seen.reaches(1).await;
+    let error = running.stop().await.unwrap_err();
+    assert!(matches!(error, StopError::Unfinished { .. }), "{error}");
+}

@@ -1,0 +1,111 @@
+//! Handlers that fail.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tidewire::prelude::*;
+
+use crate::support::{
+    PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, payments,
+    processed, server,
+};
+
+/// Fails in the way that its key says, the first time.
+async fn fail_once(
+    State(seen): State<Seen>,
+    Attempt(attempt): Attempt,
+    booked: Emit<ParcelBooked>,
+    Event(paid): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    let key = paid.payment_id.clone();
+    booked.emit(ParcelBooked {
+        payment_id: paid.payment_id,
+    });
+    if attempt == 1 {
+        match key.as_str() {
+            "retry" => Err("try again").or_retry_after(Duration::from_millis(20))?,
+            "panic" => panic!("as a test does"),
+            "decline" => return Err(Failure::decline("not_today", "as a test does")),
+            _ => {}
+        }
+    }
+    seen.note(format!("{key} {attempt}"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_attempt_emits_nothing_and_is_made_again() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = Service::new("shipping", "1.0.0")
+        .state(seen.clone())
+        .context(Context::new("orders.shipping"))
+        .on(durable("ship", fail_once))
+        .start(client.clone())
+        .await
+        .unwrap();
+    for key in ["retry", "panic", "decline", "fine"] {
+        payments.bus().publish(&processed(key)).await.unwrap();
+    }
+    seen.reaches(3).await;
+    assert_eq!(seen.sorted(), ["fine 1", "panic 2", "retry 2"]);
+    eventually("all are settled", async || {
+        let info = consumer(&client, PAYMENTS, "shipping__ship").await;
+        info.num_ack_pending == 0 && info.num_pending == 0
+    })
+    .await;
+    // One parcel for each message that succeeded, none for an attempt that did not.
+    let parcels = jetstream(&client).get_stream("ORDERS__SHIPPING").await.unwrap();
+    assert_eq!(parcels.cached_info().state.messages, 3);
+}
+
+async fn emit_badly(booked: Emit<ParcelBooked>, Event(_): Event<PaymentProcessed>) {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let key = if RUNS.fetch_add(1, Ordering::Relaxed) == 0 {
+        ""
+    } else {
+        "good"
+    };
+    booked.emit(ParcelBooked {
+        payment_id: key.into(),
+    });
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_written_fails_its_message_and_loses_nothing() {
+    let server = server();
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = Service::new("shipping", "1.0.0")
+        .context(Context::new("orders.shipping"))
+        .on(durable("ship", emit_badly))
+        .start(client.clone())
+        .await
+        .unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    eventually("the message is kept", async || {
+        let info = consumer(&client, PAYMENTS, "shipping__ship").await;
+        info.delivered.stream_sequence == 1 && info.num_ack_pending == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_deleted_is_made_again() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = Service::new("shipping", "1.0.0")
+        .state(seen.clone())
+        .on(durable("note", crate::support::note))
+        .start(client.clone())
+        .await
+        .unwrap();
+    let stream = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
+    stream.delete_consumer("shipping__note").await.unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    seen.reaches(1).await;
+}

@@ -1,0 +1,150 @@
+//! Streams of contexts.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidewire::{
+    StartError,
+    async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+    prelude::*,
+};
+use tidewire_server::Cluster;
+
+use crate::support::{PAYMENTS, PaymentProcessed, connect, jetstream, payments, processed, server};
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "orders.payments.payment.refunded", key = payment_id)]
+struct PaymentRefunded {
+    payment_id: String,
+}
+
+async fn config(server: &tidewire_server::Server) -> Config {
+    let client = connect(server).await;
+    jetstream(&client)
+        .get_stream(PAYMENTS)
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone()
+}
+
+#[tokio::test]
+async fn a_context_gets_the_stream_of_the_contract() {
+    let server = server();
+    let _payments = payments().start(connect(&server).await).await.unwrap();
+    let config = config(&server).await;
+    assert_eq!(config.subjects, ["orders.payments.payment.processed.*"]);
+    assert_eq!(
+        (config.retention, config.storage),
+        (RetentionPolicy::Limits, StorageType::File)
+    );
+    assert_eq!(config.discard, DiscardPolicy::New);
+    assert!(config.deny_delete && config.deny_purge && config.allow_atomic_publish && config.allow_direct);
+    assert!(!config.allow_rollup && !config.allow_message_schedules && config.subject_transform.is_none());
+}
+
+/// Without the lease one of the two would undo the other: the server compares nothing.
+#[tokio::test]
+async fn two_services_that_add_at_the_same_moment_both_keep_theirs() {
+    for _ in 0..10 {
+        let server = server();
+        let (one, two) = (connect(&server).await, connect(&server).await);
+        let refunds = Service::new("refunds", "1.0.0")
+            .context(Context::new("orders.payments"))
+            .publishes::<PaymentRefunded>();
+        let (payments, refunds) = tokio::join!(payments().start(one), refunds.start(two));
+        payments.unwrap().bus().publish(&processed("p")).await.unwrap();
+        refunds
+            .unwrap()
+            .bus()
+            .publish(&PaymentRefunded {
+                payment_id: "p".into(),
+            })
+            .await
+            .unwrap();
+        assert_eq!(config(&server).await.subjects.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn settings_grow_and_do_not_shrink() {
+    let server = server();
+    let client = connect(&server).await;
+    let with = |context: Context| {
+        Service::new("payments", "1.0.0")
+            .context(context)
+            .publishes::<PaymentProcessed>()
+    };
+    let context = || Context::new("orders.payments");
+    let day = Duration::from_secs(86_400);
+    with(context().max_age(day).max_bytes(1 << 20))
+        .start(client.clone())
+        .await
+        .unwrap();
+    with(context().max_age(2 * day))
+        .start(client.clone())
+        .await
+        .unwrap();
+    let found = config(&server).await;
+    assert_eq!((found.max_age, found.max_bytes), (2 * day, 1 << 20));
+    let error = with(context().max_age(day))
+        .start(client.clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::StreamDiffers { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("max_age: 86400s declared, 172800s found"),
+        "{error}"
+    );
+    assert_eq!(config(&server).await, found);
+}
+
+#[tokio::test]
+async fn a_stream_of_another_kind_is_refused_with_the_difference() {
+    let server = server();
+    let client = connect(&server).await;
+    let foreign = Config {
+        name: PAYMENTS.into(),
+        subjects: vec!["orders.payments.payment.processed.*".into()],
+        retention: RetentionPolicy::WorkQueue,
+        ..Default::default()
+    };
+    jetstream(&client).create_stream(foreign).await.unwrap();
+    let error = payments().start(client).await.unwrap_err().to_string();
+    assert!(
+        error.contains("retention: limits is needed and WorkQueue found"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn three_replicas_outlive_their_leader() {
+    let mut cluster = Cluster::start(3).unwrap();
+    let client = tidewire::connect(cluster.urls().join(",")).await.unwrap();
+    let service = Service::new("payments", "1.0.0")
+        .context(Context::new("orders.payments").replicas(3))
+        .publishes::<PaymentProcessed>();
+    let running = service.start(client.clone()).await.unwrap();
+    for key in 0..40 {
+        if key == 20 {
+            let stream = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
+            let leader = stream
+                .cached_info()
+                .cluster
+                .as_ref()
+                .unwrap()
+                .leader
+                .clone()
+                .unwrap();
+            let leader: usize = leader.trim_start_matches("node-").parse().unwrap();
+            cluster.node_mut(leader).kill().unwrap();
+        }
+        running.bus().publish(&processed(key.to_string())).await.unwrap();
+    }
+    let stream = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 40);
+}

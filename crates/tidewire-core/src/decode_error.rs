@@ -16,6 +16,13 @@ pub enum DecodeError {
     #[error("the subject is not <domain>[.v<major>].<context>.<entity>.<action>[.<key>]: {0}")]
     Subject(#[from] SubjectError),
 
+    /// The message speaks a wire contract that this code does not know.
+    #[error("the message speaks wire contract `{found}` and this service knows 1; upgrade the service")]
+    Contract {
+        /// The contract in the `Tw-Contract` header.
+        found: String,
+    },
+
     /// The id is empty.
     #[error("the envelope's id is empty; give every message an id of its own")]
     EmptyId,
@@ -90,7 +97,7 @@ impl DecodeError {
     /// The error class on the wire: `malformed`, `incompatible` or `invalid`.
     pub const fn class(&self) -> &'static str {
         match self {
-            Self::Incompatible { .. } => "incompatible",
+            Self::Incompatible { .. } | Self::Contract { .. } => "incompatible",
             Self::Invalid { .. } => "invalid",
             _ => "malformed",
         }

@@ -79,8 +79,8 @@ pub trait EventMessage: Message {}
 
 /// An event that a handler may emit and a bus may publish: every event that is in no family.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be published on its own",
-    label = "not an event that may be published here",
+    message = "`{Self}` cannot be emitted or published: it is in a family, or it is no event",
+    label = "not a free event",
     note = "an event with `family = …` is part of one entity's history, and only the event store appends to that",
     note = "for an event without a history: `#[derive(Event)]` and no `family = …`"
 )]

@@ -22,6 +22,8 @@ pub const TW_VERSION: &str = "Tw-Version";
 pub const TW_CORRELATION_ID: &str = "Tw-Correlation-Id";
 /// A copy of `metadata.causation_id`.
 pub const TW_CAUSATION_ID: &str = "Tw-Causation-Id";
+/// The wire contract of a message; a message without it speaks contract 1.
+pub const TW_CONTRACT: &str = "Tw-Contract";
 /// The message of an error answer, as the NATS services protocol (ADR-32) has it.
 pub const SERVICE_ERROR: &str = "Nats-Service-Error";
 /// The numeric code of an error answer, as the NATS services protocol (ADR-32) has it.

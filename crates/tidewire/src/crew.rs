@@ -109,6 +109,7 @@ impl<J: Send + 'static> Shared<J> {
     async fn work(self: Arc<Self>) {
         while let Some(job) = self.next() {
             (self.work)(job).await;
+            self.pool.progressed();
             self.done.notify_waiters();
         }
         self.done.notify_waiters();

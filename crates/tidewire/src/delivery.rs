@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use tidewire_core::{DecodeError, Envelope, TraceContext};
+use tidewire_core::{DecodeError, Envelope, TraceContext, wire};
 
-use crate::{headers::trace_context, outbox::Outbox, sender::Sender};
+use crate::{
+    headers::{header, trace_context},
+    outbox::Outbox,
+    sender::Sender,
+};
 
 /// One message as it was delivered: what extractors read.
 #[derive(Debug)]
@@ -21,8 +25,19 @@ impl Delivery {
         handler: &Arc<str>,
         sender: &Sender,
     ) -> Result<Self, DecodeError> {
+        if let Some(contract) = message
+            .headers
+            .as_ref()
+            .and_then(|headers| header(headers, wire::TW_CONTRACT))
+            && contract != wire::CONTRACT
+        {
+            return Err(DecodeError::Contract {
+                found: contract.to_owned(),
+            });
+        }
         let envelope = Arc::new(Envelope::decode(&message.subject, &message.payload)?);
         let trace: TraceContext = trace_context(message.headers.as_ref());
+        tracing::trace!(target: "tidewire::walk", "decoded");
         let outbox = Arc::new(Outbox::new(
             envelope.clone(),
             trace,

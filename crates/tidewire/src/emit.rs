@@ -51,7 +51,7 @@ enum Target<E> {
 /// What an [`Emit::recording`] was given.
 pub struct Recorded<E>(Arc<Mutex<Vec<E>>>);
 
-impl<E: FreeEvent> Emit<E> {
+impl<E> Emit<E> {
     /// An `Emit` for tests, and what it was given.
     pub fn recording() -> (Self, Recorded<E>) {
         let events = Arc::new(Mutex::default());
@@ -65,7 +65,10 @@ impl<E: FreeEvent> Emit<E> {
     ///
     /// An event that cannot be written (its key cannot be part of a subject, say) fails the message once the handler
     /// has returned.
-    pub fn emit(&self, event: E) {
+    pub fn emit(&self, event: E)
+    where
+        E: FreeEvent,
+    {
         match &self.0 {
             Target::Outbox(outbox) => outbox.emit(&event),
             Target::Recording(events) => events.lock().push(event),

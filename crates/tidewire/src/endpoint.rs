@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use tidewire_core::{ErrorBody, Kind, Outcome, Outgoing, Reply, Stamp, Subject, TraceContext, wire};
 use tokio::time::Instant;
 
 use crate::{
-    clock, crew::Crew, delivery::Delivery, headers::header_map, outbox::Outbox, route::Route, sender::Sender,
-    service_protocol::EndpointStats, wiring::Wiring,
+    clock, crew::Crew, delivery::Delivery, feed::feed, headers::header_map, outbox::Outbox, route::Route,
+    sender::Sender, service_protocol::EndpointStats, wiring::Wiring,
 };
 
 /// More than this many waiting requests for each one that runs, and no more are read: they wait on the connection.
 const WAITING_EACH: usize = 4;
 
 /// Serves one command or query until the service stops, and then what has arrived.
-pub(crate) async fn serve(wiring: Wiring, route: Route, mut requests: Subscriber, stats: Arc<EndpointStats>) {
+pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, stats: Arc<EndpointStats>) {
     let most = route.concurrency * (1 + WAITING_EACH);
     let sender = wiring.sender.clone();
     let route = Arc::new(route);
@@ -30,25 +30,7 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, mut requests: Subscriber
         }
         .boxed()
     });
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = wiring.stop.cancelled(), if !stopping => {
-                stopping = true;
-                // The server sends nothing more; what it has sent already comes before the end of the subscription.
-                if requests.drain().await.is_err() {
-                    break;
-                }
-            }
-            request = requests.next() => {
-                let Some(request) = request else { break };
-                crew.push(request);
-                crew.at_most(most).await;
-            }
-        }
-    }
-    crew.at_most(0).await;
+    feed(crew, most, vec![requests], wiring.stop.clone()).await;
 }
 
 /// Handles one request and answers it; gives back the error that the caller heard, if it was one.

@@ -66,8 +66,8 @@ impl<T: Clone> FromRef<T> for T {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument before the message",
     label = "cannot be an argument here",
-    note = "before the message stand `State<T>`, `Emit<E>`, `Ask<M>`, `Attempt`, `MessageId`, `Metadata`, `Timestamp` or a type of yours that implements `FromDelivery`",
-    note = "the message itself, `Event<E>`, `Command<C>` or `Query<Q>`, is the LAST argument, and there is one"
+    note = "a part of the service's state is taken as `State<T>`",
+    note = "the message itself, `Event<E>`, `Command<C>` or `Query<Q>`, is the LAST argument, and there is only one"
 )]
 pub trait FromDelivery<S>: Sized {
     /// Takes the argument out of a delivery.
@@ -94,6 +94,54 @@ pub trait FromMessage: Sized {
     /// # Errors
     /// [`DecodeError`] where the message is not what the handler takes.
     fn from_message(delivery: &Delivery) -> Result<Self, DecodeError>;
+}
+
+/// The last argument of a handler of events.
+#[diagnostic::on_unimplemented(
+    message = "the last argument of an event handler is `Event<E>`, and here it is `{Self}`",
+    label = "does not take `Event<E>` as its last argument",
+    note = "put `Event<E>` last; extractors such as `State<T>` and `Emit<E>` stand before it",
+    note = "a handler of a command is given to `.command(handler)`, one of a query to `.query(handler)`"
+)]
+pub trait EventArgument: FromMessage {
+    /// The event, or the set of events.
+    type Events: EventSet;
+}
+
+impl<E: EventSet> EventArgument for Event<E> {
+    type Events = E;
+}
+
+/// The last argument of a handler of commands.
+#[diagnostic::on_unimplemented(
+    message = "the last argument of a command handler is `Command<C>`, and here it is `{Self}`",
+    label = "does not take `Command<C>` as its last argument",
+    note = "put `Command<C>` last; extractors such as `State<T>` and `Emit<E>` stand before it",
+    note = "a handler of a query is given to `.query(handler)`, one of events to `.on(durable(\"name\", handler))`"
+)]
+pub trait CommandArgument: FromMessage {
+    /// The command.
+    type Command: CommandMessage;
+}
+
+impl<C: CommandMessage> CommandArgument for Command<C> {
+    type Command = C;
+}
+
+/// The last argument of a handler of queries.
+#[diagnostic::on_unimplemented(
+    message = "the last argument of a query handler is `Query<Q>`, and here it is `{Self}`",
+    label = "does not take `Query<Q>` as its last argument",
+    note = "put `Query<Q>` last; extractors such as `State<T>` stand before it",
+    note = "a handler of a command is given to `.command(handler)`, one of events to `.on(durable(\"name\", handler))`"
+)]
+pub trait QueryArgument: FromMessage {
+    /// The query.
+    type Query: QueryMessage;
+}
+
+impl<Q: QueryMessage> QueryArgument for Query<Q> {
+    type Query = Q;
 }
 
 /// Why a handler's arguments could not be had.

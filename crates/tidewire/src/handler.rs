@@ -5,17 +5,51 @@ use std::future::Future;
 use crate::extract::{Delivery, Extracted, FromDelivery, FromMessage, Sends};
 
 /// An `async fn` whose arguments are extractors and whose last argument is the message.
+///
+/// `T` is the tuple of its arguments. What they must be is said by [`Arguments`], and what it gives back by
+/// [`HandlerFuture`], [`Settles`](crate::Settles) and [`Answers`](crate::Answers): a trait for each cause, so that the
+/// compiler can name it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    label = "not an `async fn` of at most eight arguments whose last is the message",
-    note = "a handler is an `async fn`: first extractors such as `State<T>` or `Emit<E>`, then `Event<E>`, `Command<C>` or `Query<Q>`"
+    label = "not an `async fn` of one to eight arguments",
+    note = "a handler is an `async fn`: first at most seven extractors such as `State<T>` or `Emit<E>`, then the message: `Event<E>`, `Command<C>` or `Query<Q>`"
 )]
 pub trait Handler<T>: Clone + Send + Sync + 'static {
-    /// What calling it gives.
-    type Future: Future;
+    /// What calling it gives: of an `async fn`, a future.
+    type Future;
 
     /// Calls it.
     fn invoke(self, arguments: T) -> Self::Future;
+}
+
+/// What calling an `async fn` gives: every future.
+///
+/// It stands for [`Future`] so that the compiler can say what is missing.
+#[diagnostic::on_unimplemented(
+    message = "this handler is not `async`: calling it gives `{Self}`, which is not a future",
+    label = "given a function that is not `async`",
+    note = "write `async fn`"
+)]
+pub trait HandlerFuture: Sized {
+    /// What the handler gives back.
+    type Output;
+
+    /// Runs the handler.
+    fn run(self) -> impl Future<Output = Self::Output> + Send
+    where
+        Self: Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> HandlerFuture for F {
+    type Output = <F as Future>::Output;
+
+    fn run(self) -> impl Future<Output = <F as Future>::Output> + Send
+    where
+        Self: Send,
+    {
+        self
+    }
 }
 
 /// The arguments of a handler in a service whose state is `S`: extractors, and the message last.
@@ -32,7 +66,9 @@ pub trait Arguments<S>: Sized + Send + 'static {
     ///
     /// # Errors
     /// [`Extracted`] says whether the message was not understood or an extractor failed.
-    fn extract(delivery: &Delivery, state: &S) -> Result<Self, Extracted>;
+    fn extract(delivery: &Delivery, state: &S) -> Result<Self, Extracted>
+    where
+        Self::Message: FromMessage;
 
     /// What the handler sends, by its arguments.
     fn sends() -> Sends;
@@ -43,7 +79,6 @@ macro_rules! handler {
         impl<F, Fut, M, $($argument,)*> Handler<($($argument,)* M,)> for F
         where
             F: FnOnce($($argument,)* M) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future,
         {
             type Future = Fut;
 
@@ -54,12 +89,15 @@ macro_rules! handler {
 
         impl<S, M, $($argument,)*> Arguments<S> for ($($argument,)* M,)
         where
-            M: FromMessage + Send + 'static,
+            M: Send + 'static,
             $($argument: FromDelivery<S> + Send + 'static,)*
         {
             type Message = M;
 
-            fn extract(delivery: &Delivery, _state: &S) -> Result<Self, Extracted> {
+            fn extract(delivery: &Delivery, _state: &S) -> Result<Self, Extracted>
+            where
+                M: FromMessage,
+            {
                 Ok(($($argument::from_delivery(delivery, _state)?,)* M::from_message(delivery)?,))
             }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_nats::{Message, Subscriber};
-use futures_util::{FutureExt, StreamExt, stream::select_all};
+use futures_util::FutureExt;
 use tidewire_core::Outcome;
 
-use crate::{crew::Crew, delivery::Delivery, route::Route, sender::Sender, wiring::Wiring};
+use crate::{crew::Crew, delivery::Delivery, feed::feed, route::Route, sender::Sender, wiring::Wiring};
 
 /// More than this many waiting messages for each one that runs, and no more are read: beyond the subscription's own
-/// capacity (65,536) the client drops the newest.
+/// capacity the client drops the newest.
 const WAITING_EACH: usize = 4;
 
 /// Hears until the service stops, and then what has arrived.
@@ -20,25 +20,7 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, subscriptions: Vec<Subs
         let (route, sender) = (route.clone(), sender.clone());
         async move { hear(&message, &route, &sender).await }.boxed()
     });
-    let mut messages = select_all(subscriptions);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = wiring.stop.cancelled(), if !stopping => {
-                stopping = true;
-                for subscription in &mut messages {
-                    drop(subscription.drain().await);
-                }
-            }
-            message = messages.next() => {
-                let Some(message) = message else { break };
-                crew.push(message);
-                crew.at_most(most).await;
-            }
-        }
-    }
-    crew.at_most(0).await;
+    feed(crew, most, subscriptions, wiring.stop.clone()).await;
 }
 
 async fn hear(message: &Message, route: &Route, sender: &Sender) {

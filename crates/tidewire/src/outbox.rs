@@ -55,6 +55,7 @@ impl Outbox {
         for outgoing in emitted {
             let outgoing = outgoing.map_err(|error| Failure::new(Class::Reject, error))?;
             self.sender.publish(&outgoing).await?;
+            tracing::trace!(target: "tidewire::walk", "stored");
         }
         Ok(())
     }

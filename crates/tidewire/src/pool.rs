@@ -7,14 +7,13 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
 use async_executor::Executor;
-use futures_util::FutureExt;
 use tokio::{runtime::Handle, time};
 use tokio_util::sync::CancellationToken;
 
@@ -35,20 +34,24 @@ pub(crate) struct Pool {
 struct Inner {
     executor: Executor<'static>,
     /// Ends the threads; what they run is dropped at its next await.
-    stop: CancellationToken,
+    over: CancellationToken,
     runtime: Handle,
     extra: AtomicUsize,
+    /// Grows with whatever is done: a pool that is merely busy is not stuck.
+    progress: AtomicU64,
 }
 
 impl Pool {
-    /// Starts one thread for each processor, and the watch over them on the current runtime.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    /// Starts one thread for each processor, and the watch over them on the current runtime. They end when `over` is
+    /// cancelled; a blocked one ends when it returns.
+    pub(crate) fn start(over: CancellationToken) -> std::io::Result<Self> {
         let pool = Self {
             inner: Arc::new(Inner {
                 executor: Executor::new(),
-                stop: CancellationToken::new(),
+                over,
                 runtime: Handle::current(),
                 extra: AtomicUsize::new(0),
+                progress: AtomicU64::new(0),
             }),
         };
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
@@ -63,9 +66,9 @@ impl Pool {
         self.inner.executor.spawn(task).detach();
     }
 
-    /// Ends the threads once nothing needs them; a blocked one ends when it returns.
-    pub(crate) fn stop(&self) {
-        self.inner.stop.cancel();
+    /// Says that something was done.
+    pub(crate) fn progressed(&self) {
+        self.inner.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     fn add_thread(&self, stay: Option<Duration>) -> std::io::Result<()> {
@@ -76,12 +79,12 @@ impl Pool {
             "tidewire-handlers"
         };
         thread::Builder::new().name(name.into()).spawn(move || {
-            let stop = inner.stop.clone();
+            let over = inner.over.clone();
             let leave = async move {
                 match stay {
                     // Ends by itself, so that a pool that was stuck once is not large for ever.
-                    Some(stay) => drop(time::timeout(stay, stop.cancelled()).await),
-                    None => stop.cancelled().await,
+                    Some(stay) => drop(time::timeout(stay, over.cancelled()).await),
+                    None => over.cancelled().await,
                 }
             };
             inner.runtime.block_on(inner.executor.run(leave));
@@ -95,11 +98,14 @@ impl Pool {
     /// Asks the pool for a sign of life again and again; without one in time, a thread joins.
     async fn watch(self) {
         let alive = Arc::new(AtomicBool::new(true));
-        while self.inner.stop.cancelled().now_or_never().is_none() {
+        let mut before = 0;
+        while !self.inner.over.is_cancelled() {
+            let progress = self.inner.progress.load(Ordering::Relaxed);
+            let progressed = std::mem::replace(&mut before, progress) != progress;
             if alive.swap(false, Ordering::Relaxed) {
                 let alive = alive.clone();
                 self.spawn(async move { alive.store(true, Ordering::Relaxed) });
-            } else if self.inner.extra.load(Ordering::Relaxed) < MOST_EXTRA {
+            } else if !progressed && self.inner.extra.load(Ordering::Relaxed) < MOST_EXTRA {
                 self.inner.extra.fetch_add(1, Ordering::Relaxed);
                 if let Err(error) = self.add_thread(Some(EXTRA)) {
                     self.inner.extra.fetch_sub(1, Ordering::Relaxed);

@@ -17,12 +17,14 @@ pub trait Settles: Send {
     fn settle(self) -> Result<(), Failure>;
 }
 
+#[diagnostic::do_not_recommend]
 impl Settles for () {
     fn settle(self) -> Result<(), Failure> {
         Ok(())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Settles for Result<(), Failure> {
     fn settle(self) -> Result<(), Failure> {
         self

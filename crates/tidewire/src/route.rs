@@ -7,8 +7,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use tidewire_core::{Class, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage, Start};
 
 use crate::{
-    extract::{Delivery, Extracted, Sends},
-    handler::{Arguments, Handler},
+    extract::{Delivery, Extracted, FromMessage, Sends},
+    handler::{Arguments, Handler, HandlerFuture},
     returns::{Answers, Settles},
 };
 
@@ -19,7 +19,7 @@ type Call = dyn Fn(Delivery) -> BoxFuture<'static, Result<Result<Answer, Failure
 
 /// One handler of a service.
 #[derive(Clone)]
-pub struct Route {
+pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) takes: Vec<(MessageType, MessageManifest)>,
     /// The filter of a handler that takes whatever matches.
@@ -49,15 +49,15 @@ impl Route {
     ) -> Self
     where
         S: Clone + Send + Sync + 'static,
-        H: Handler<T, Future: Future<Output: Settles> + Send>,
-        T: Arguments<S>,
+        H: Handler<T, Future: HandlerFuture<Output: Settles> + Send>,
+        T: Arguments<S, Message: FromMessage>,
     {
         let state = state.clone();
         let call = move |delivery: Delivery| {
             let (handler, state) = (handler.clone(), state.clone());
             async move {
                 let arguments = T::extract(&delivery, &state)?;
-                Ok(handler.invoke(arguments).await.settle().map(|()| None))
+                Ok(handler.invoke(arguments).run().await.settle().map(|()| None))
             }
             .boxed()
         };
@@ -69,15 +69,15 @@ impl Route {
     where
         S: Clone + Send + Sync + 'static,
         M: RequestMessage,
-        H: Handler<T, Future: Future<Output: Answers<M::Reply>> + Send>,
-        T: Arguments<S>,
+        H: Handler<T, Future: HandlerFuture<Output: Answers<M::Reply>> + Send>,
+        T: Arguments<S, Message: FromMessage>,
     {
         let state = state.clone();
         let call = move |delivery: Delivery| {
             let (handler, state) = (handler.clone(), state.clone());
             async move {
                 let arguments = T::extract(&delivery, &state)?;
-                let answer = handler.invoke(arguments).await.answer();
+                let answer = handler.invoke(arguments).run().await.answer();
                 Ok(answer.and_then(|reply| {
                     to_raw_value(&reply)
                         .map(Some)
@@ -114,7 +114,9 @@ impl Route {
     pub(crate) async fn attempt(&self, delivery: Delivery) -> (Outcome, Answer) {
         let outbox = delivery.outbox.clone();
         let run = async {
-            match (self.call)(delivery).await {
+            let called = (self.call)(delivery).await;
+            tracing::trace!(target: "tidewire::walk", "handled");
+            match called {
                 Ok(Ok(answer)) => match outbox.publish().await {
                     Ok(()) => (Outcome::Done, answer),
                     Err(failure) => (Outcome::Failed(failure), None),

@@ -1,6 +1,6 @@
 //! A service that runs.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use tidewire_core::{BoxError, Manifest};
 use tokio::time::timeout;
@@ -86,7 +86,6 @@ impl Running {
         let finished = timeout(self.grace, tasks.wait()).await;
         self.wiring.over.cancel();
         let confirmed = timeout(ROUND_TRIP, self.wiring.sender.round_trip()).await;
-        self.wiring.pool.stop();
         if finished.is_err() {
             return Err(StopError::Unfinished { grace: self.grace });
         }
@@ -100,17 +99,22 @@ impl Running {
     }
 }
 
-/// Returns when the process is asked to end.
-pub(crate) async fn shutdown_signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+/// Listens for SIGTERM and Ctrl-C from now on; what comes back returns when the process is asked to end.
+#[cfg(unix)]
+pub(crate) fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    })
+}
+
+/// Listens for Ctrl-C from now on; what comes back returns when the process is asked to end.
+#[cfg(not(unix))]
+pub(crate) fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

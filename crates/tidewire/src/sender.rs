@@ -103,7 +103,11 @@ impl Sender {
                 () = self.reconnected() => continue,
             };
             let failed = match sent {
-                Ok(Ok(message)) => return stored(&message.payload, subject, &stream),
+                Ok(Ok(message)) => match stored(&message.payload, subject, &stream) {
+                    // JetStream is there and cannot answer yet: a leader is being elected.
+                    Err(error @ PublishError::Refused { code: 10008, .. }) => error,
+                    done => return done,
+                },
                 Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
                     return Err(PublishError::TooLarge {
                         subject: subject.into(),

@@ -3,7 +3,7 @@
 mod check;
 mod start;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use async_nats::Client;
 use tidewire_core::{
@@ -12,9 +12,9 @@ use tidewire_core::{
 
 use crate::{
     context::Context,
-    extract::{Command, Query},
-    handler::{Arguments, Handler},
-    returns::Answers,
+    extract::{CommandArgument, EventArgument, QueryArgument},
+    handler::{Arguments, Handler, HandlerFuture},
+    returns::{Answers, Settles},
     route::Route,
     running::{RunError, Running},
     start_error::StartError,
@@ -110,8 +110,15 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     }
 
     /// Handles events: `.on(durable("name", handler))` from their stream, `.on(live(handler))` as they pass.
-    pub fn on(mut self, subscription: impl Subscription<S>) -> Self {
-        self.routes.push(subscription.into_route(&self.state));
+    pub fn on<H>(mut self, subscription: H) -> Self
+    where
+        H: Subscription,
+        H::Handler: Handler<H::Arguments, Future: HandlerFuture<Output: Settles>>,
+        H::Arguments: Arguments<S, Message: EventArgument>,
+        <H::Handler as Handler<H::Arguments>>::Future: Send, // over an `.await` hold `Arc`, not `Rc`, and no lock's guard
+    {
+        let (terms, handler) = subscription.into_parts();
+        self.routes.push(terms.into_route(handler, &self.state));
         self
     }
 
@@ -119,8 +126,9 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     pub fn command<C, H, T>(mut self, handler: H) -> Self
     where
         C: CommandMessage,
-        H: Handler<T, Future: Future<Output: Answers<C::Reply>> + Send>,
-        T: Arguments<S, Message = Command<C>>,
+        H: Handler<T, Future: HandlerFuture<Output: Answers<C::Reply>>>,
+        T: Arguments<S, Message: CommandArgument<Command = C>>,
+        H::Future: Send, // over an `.await` hold `Arc`, not `Rc`, and no lock's guard
     {
         self.routes
             .push(Route::of_requests::<S, C, H, T>(handler, &self.state));
@@ -131,8 +139,9 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     pub fn query<Q, H, T>(mut self, handler: H) -> Self
     where
         Q: QueryMessage,
-        H: Handler<T, Future: Future<Output: Answers<Q::Reply>> + Send>,
-        T: Arguments<S, Message = Query<Q>>,
+        H: Handler<T, Future: HandlerFuture<Output: Answers<Q::Reply>>>,
+        T: Arguments<S, Message: QueryArgument<Query = Q>>,
+        H::Future: Send, // over an `.await` hold `Arc`, not `Rc`, and no lock's guard
     {
         self.routes
             .push(Route::of_requests::<S, Q, H, T>(handler, &self.state));
@@ -171,8 +180,12 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// # Errors
     /// [`RunError`] where the service cannot start, or could not finish within its grace period.
     pub async fn run(self, nats: Client) -> Result<(), RunError> {
-        let running = self.start(nats).await?;
-        crate::running::shutdown_signal().await?;
+        let mut asked_to_end = pin!(crate::running::shutdown_signal()?);
+        let running = tokio::select! {
+            started = self.start(nats) => started?,
+            () = &mut asked_to_end => return Ok(()),
+        };
+        asked_to_end.await;
         running.stop().await?;
         Ok(())
     }
@@ -182,6 +195,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// # Errors
     /// [`StartError`] names what is wrong and what to change.
     pub async fn start(self, nats: Client) -> Result<Running, StartError> {
-        start::start(self, nats).await
+        // Boxed: the caller's future would hold 20 KiB for it, which clippy's `large_futures` blames on the caller.
+        Box::pin(start::start(self, nats)).await
     }
 }

@@ -5,8 +5,8 @@ use std::{fmt, marker::PhantomData};
 use tidewire_core::{EventSet, Start};
 
 use crate::{
-    extract::Event,
-    handler::{Arguments, Handler},
+    extract::EventArgument,
+    handler::{Arguments, Handler, HandlerFuture},
     returns::Settles,
     route::{Carrier, Route},
 };
@@ -17,10 +17,45 @@ use crate::{
     label = "not a subscription",
     note = "write `.on(durable(\"name\", handler))` or `.on(live(handler))`; for commands and queries `.command(handler)` and `.query(handler)`"
 )]
-pub trait Subscription<S> {
-    /// The handler without its types.
+pub trait Subscription {
+    /// The handler.
+    type Handler;
+    /// Its arguments, as a tuple.
+    type Arguments;
+
+    /// How events come to it, and the handler itself.
     #[doc(hidden)]
-    fn into_route(self, state: &S) -> Route;
+    fn into_parts(self) -> (Terms, Self::Handler);
+}
+
+/// How events come to a handler: everything that [`durable`] or [`live`] was told.
+#[derive(Debug)]
+pub struct Terms {
+    /// The durable name; a live handler is called by what it hears.
+    name: Option<String>,
+    carrier: Carrier,
+    filter: Option<String>,
+    concurrency: usize,
+}
+
+impl Terms {
+    /// The handler without its types.
+    pub(crate) fn into_route<S, H, T>(self, handler: H, state: &S) -> Route
+    where
+        S: Clone + Send + Sync + 'static,
+        H: Handler<T, Future: HandlerFuture<Output: Settles> + Send>,
+        T: Arguments<S, Message: EventArgument>,
+    {
+        let takes = <T::Message as EventArgument>::Events::manifest();
+        let name = self.name.unwrap_or_else(|| match takes.first() {
+            Some((contract, _)) => contract.name.into(),
+            None => self.filter.clone().unwrap_or_default(),
+        });
+        let mut route = Route::of_events(&name, self.carrier, takes, handler, state);
+        route.filter = self.filter;
+        route.concurrency = self.concurrency;
+        route
+    }
 }
 
 /// A handler that reads a stream through a durable consumer; made by [`durable`].
@@ -73,19 +108,18 @@ impl<H, T> Durable<H, T> {
     }
 }
 
-impl<S, H, T, E> Subscription<S> for Durable<H, T>
-where
-    S: Clone + Send + Sync + 'static,
-    E: EventSet,
-    H: Handler<T, Future: Future<Output: Settles> + Send>,
-    T: Arguments<S, Message = Event<E>>,
-{
-    fn into_route(self, state: &S) -> Route {
-        let carrier = Carrier::Durable { start: self.start };
-        let mut route = Route::of_events(&self.name, carrier, E::manifest(), self.handler, state);
-        route.filter = self.filter;
-        route.concurrency = self.concurrency;
-        route
+impl<H, T> Subscription for Durable<H, T> {
+    type Handler = H;
+    type Arguments = T;
+
+    fn into_parts(self) -> (Terms, H) {
+        let terms = Terms {
+            name: Some(self.name),
+            carrier: Carrier::Durable { start: self.start },
+            filter: self.filter,
+            concurrency: self.concurrency,
+        };
+        (terms, self.handler)
     }
 }
 
@@ -131,25 +165,20 @@ impl<H, T> Live<H, T> {
     }
 }
 
-impl<S, H, T, E> Subscription<S> for Live<H, T>
-where
-    S: Clone + Send + Sync + 'static,
-    E: EventSet,
-    H: Handler<T, Future: Future<Output: Settles> + Send>,
-    T: Arguments<S, Message = Event<E>>,
-{
-    fn into_route(self, state: &S) -> Route {
-        let takes = E::manifest();
-        let name = takes
-            .first()
-            .map_or_else(|| self.filter.clone().unwrap_or_default(), |(t, _)| t.name.into());
-        let carrier = Carrier::Live {
-            queue_group: self.queue_group,
+impl<H, T> Subscription for Live<H, T> {
+    type Handler = H;
+    type Arguments = T;
+
+    fn into_parts(self) -> (Terms, H) {
+        let terms = Terms {
+            name: None,
+            carrier: Carrier::Live {
+                queue_group: self.queue_group,
+            },
+            filter: self.filter,
+            concurrency: self.concurrency,
         };
-        let mut route = Route::of_events(&name, carrier, takes, self.handler, state);
-        route.filter = self.filter;
-        route.concurrency = self.concurrency;
-        route
+        (terms, self.handler)
     }
 }
 

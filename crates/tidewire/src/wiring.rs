@@ -41,7 +41,7 @@ impl Wiring {
                 tell.send_if_modified(|before| std::mem::replace(before, now) != now);
             }
         });
-        let pool = Pool::start()?;
+        let pool = Pool::start(over.clone())?;
         Ok(Self {
             sender,
             pool,

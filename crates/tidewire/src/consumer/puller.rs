@@ -144,7 +144,7 @@ impl Puller {
                 return Left::Lost(error.to_string());
             }
             let crew = self.crew.clone();
-            let half = self.crew.len() / 2;
+            let held = self.crew.len();
             tokio::select! {
                 biased;
                 () = self.wiring.stop.cancelled() => return Left::Stopped,
@@ -169,7 +169,7 @@ impl Puller {
                     silent_at = Instant::now() + SILENCE;
                     self.demand.reset();
                 }
-                () = crew.at_most(half), if half > 0 => {}
+                () = crew.at_most(held / 2), if held > 0 => {}
             }
         }
     }
@@ -224,6 +224,7 @@ impl Puller {
     fn take(&mut self, message: Message) {
         let bytes = message.length;
         self.demand.came(bytes);
+        tracing::trace!(target: "tidewire::walk", "pulled");
         let Some(ack) = message.reply.clone() else {
             tracing::warn!(subject = %message.subject, "a message without an ack subject is none of the stream's");
             return;
@@ -236,6 +237,7 @@ impl Puller {
             .info()
             .map_or(1, |info| u32::try_from(info.delivered).unwrap_or(1));
         let grip = self.in_hand.take(ack.clone(), bytes);
+        tracing::trace!(target: "tidewire::walk", "in hand");
         self.crew.push(Job {
             message: wrapped.message,
             ack,

@@ -43,9 +43,10 @@ impl Job {
             Settlement::Ack => Bytes::from_static(b"+ACK"),
             Settlement::Nak(delay) => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into(),
         };
-        // Out of hand first: a mark that overtook a nak would take it back.
+        // Out of hand first: a mark that came after a nak would replace its delay.
         drop(self.grip);
         send(client, self.ack, payload).await;
+        tracing::trace!(target: "tidewire::walk", "settled");
     }
 }
 

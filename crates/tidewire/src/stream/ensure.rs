@@ -1,9 +1,10 @@
 //! Making a context's stream what its services declare.
 
-use async_nats::jetstream::{Context as JetStream, ErrorCode, context::GetStreamErrorKind, stream::Config};
+use async_nats::jetstream::Context as JetStream;
 
 use super::{
     lease::Lease,
+    lookup::find,
     plan::{Plan, missing, plan},
 };
 use crate::{context::Context, start_error::StartError};
@@ -77,16 +78,6 @@ async fn apply(
         stream: stream.into(),
         differences,
     })
-}
-
-async fn find(js: &JetStream, stream: &str) -> Result<Option<Config>, StartError> {
-    match js.get_stream(stream).await {
-        Ok(found) => Ok(Some(found.cached_info().config.clone())),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(api) if api.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
-            _ => Err(StartError::jetstream(error)),
-        },
-    }
 }
 
 fn refused(stream: &str, error: impl std::error::Error + Send + Sync + 'static) -> StartError {

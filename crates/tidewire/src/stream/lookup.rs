@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::Context as JetStream;
+use async_nats::jetstream::{
+    Context as JetStream, ErrorCode, context::GetStreamErrorKind, response::Response, stream::Config,
+};
 use serde::Deserialize;
 use serde_json::json;
 use tidewire_core::SubjectFilter;
@@ -13,6 +15,17 @@ use crate::start_error::StartError;
 /// How long a start waits for the streams of other services, which may be starting at the same moment.
 const FED_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The settings of a stream; `None` where there is no such stream.
+pub(super) async fn find(js: &JetStream, stream: &str) -> Result<Option<Config>, StartError> {
+    match js.get_stream(stream).await {
+        Ok(found) => Ok(Some(found.cached_info().config.clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(api) if api.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(StartError::jetstream(error)),
+        },
+    }
+}
 
 /// The names of the streams that have a subject in common with `filter`.
 pub(crate) async fn streams_overlapping(js: &JetStream, filter: &str) -> Result<Vec<String>, StartError> {
@@ -25,12 +38,12 @@ pub(crate) async fn streams_overlapping(js: &JetStream, filter: &str) -> Result<
     }
     let mut names = Vec::new();
     loop {
-        let page: async_nats::jetstream::response::Response<Page> = js
+        let page: Response<Page> = js
             .request("STREAM.NAMES", &json!({"subject": filter, "offset": names.len()}))
             .await
             .map_err(StartError::jetstream)?;
         match page {
-            async_nats::jetstream::response::Response::Ok(page) => {
+            Response::Ok(page) => {
                 let found = page.streams.unwrap_or_default();
                 if found.is_empty() {
                     return Ok(names);
@@ -40,7 +53,7 @@ pub(crate) async fn streams_overlapping(js: &JetStream, filter: &str) -> Result<
                     return Ok(names);
                 }
             }
-            async_nats::jetstream::response::Response::Err { error } => {
+            Response::Err { error } => {
                 return Err(StartError::jetstream(error));
             }
         }

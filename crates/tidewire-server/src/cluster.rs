@@ -70,7 +70,7 @@ impl Cluster {
         mut choose: impl FnMut(usize) -> Result<Vec<u16>, ServerError>,
     ) -> Result<Self, ServerError> {
         let mut tries = 1;
-        let mut cluster = loop {
+        let cluster = loop {
             match Self::launch(&choose(nodes)?, &settings) {
                 Err(ServerError::PortTaken { .. }) if tries < TRIES => tries += 1,
                 launched => break launched?,
@@ -131,8 +131,8 @@ impl Cluster {
     /// Returns the node that leads the cluster's metadata; `None` during an election, or without a majority.
     ///
     /// A stream or a consumer has a leader of its own, which may be another node.
-    pub fn leader(&mut self) -> Option<usize> {
-        readiness::leader(&mut self.nodes).ok()
+    pub fn leader(&self) -> Option<usize> {
+        readiness::leader(&self.nodes).ok()
     }
 
     /// Waits until the nodes that run agree on a leader among them and have caught up with it; those that were killed
@@ -141,10 +141,10 @@ impl Cluster {
     /// # Errors
     ///
     /// [`ServerError::NotReady`] after 30 seconds, as when fewer than a majority run or one is paused.
-    pub fn wait_ready(&mut self) -> Result<(), ServerError> {
+    pub fn wait_ready(&self) -> Result<(), ServerError> {
         let deadline = Deadline::after(READY);
         loop {
-            let Err(missing) = readiness::ready(&mut self.nodes) else {
+            let Err(missing) = readiness::ready(&self.nodes) else {
                 return Ok(());
             };
             if !deadline.pause() {

@@ -30,11 +30,11 @@ impl Deadline {
         self.allowed
     }
 
-    /// What is left, at least a millisecond so that it can serve as a timeout.
+    /// What is left for a question, at least long enough that the last one can be answered.
     pub(crate) fn left(&self) -> Duration {
         self.allowed
             .saturating_sub(self.started.elapsed())
-            .max(Duration::from_millis(1))
+            .max(Duration::from_millis(200))
     }
 
     /// Waits a moment; false when the time is over. The moments grow with the wait, up to 20 ms.

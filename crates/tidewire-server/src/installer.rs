@@ -199,7 +199,16 @@ impl Installer {
             return Err(ServerError::NotFound { tried });
         };
         let cache = Cache::new(self.cache_dir.clone());
-        let _lock = cache.lock()?;
+        let _lock = match cache.lock() {
+            Ok(lock) => lock,
+            Err(reason) => {
+                tried.push(Attempt::new(
+                    format!("a download to {}", cache.path().display()),
+                    reason,
+                ));
+                return Err(ServerError::NotFound { tried });
+            }
+        };
         // Another process may have installed it while this one waited for the lock.
         if cache.sound(build).is_ok() {
             return Ok(cache.binary(Origin::Cache));

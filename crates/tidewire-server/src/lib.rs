@@ -41,3 +41,7 @@ pub use cluster::Cluster;
 pub use error::{Attempt, ServerError};
 pub use installer::{Installer, Origin};
 pub use server::{Server, ServerBuilder};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

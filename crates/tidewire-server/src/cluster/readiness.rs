@@ -13,11 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// Every running node has the same leader, is healthy, and is current in the leader's eyes.
-pub(super) fn ready(nodes: &mut [Server]) -> Result<(), String> {
+pub(super) fn ready(nodes: &[Server]) -> Result<(), String> {
     let leader = leader(nodes)?;
     let leader_name = nodes[leader].name().unwrap_or_default().to_owned();
     let view = meta(&nodes[leader])?;
-    for node in nodes.iter_mut().filter(|node| node.pid().is_some()) {
+    for node in nodes.iter().filter(|node| node.pid().is_some()) {
         let name = node.name().unwrap_or_default().to_owned();
         monitoring::healthy(node.monitoring_port(), PATIENCE)
             .map_err(|reason| format!("{name}: {reason}"))?;
@@ -37,17 +37,13 @@ pub(super) fn ready(nodes: &mut [Server]) -> Result<(), String> {
 }
 
 /// The running node that calls itself the leader.
-pub(super) fn leader(nodes: &mut [Server]) -> Result<usize, String> {
-    let leads = |node: &mut Server| {
-        node.is_running()
-            && meta(node).is_ok_and(|view| {
-                view["leader"]
-                    .as_str()
-                    .is_some_and(|leader| node.name() == Some(leader))
-            })
+pub(super) fn leader(nodes: &[Server]) -> Result<usize, String> {
+    let leads = |node: &Server| {
+        node.pid().is_some()
+            && meta(node).is_ok_and(|view| view["leader"].as_str().is_some_and(|it| node.name() == Some(it)))
     };
     nodes
-        .iter_mut()
+        .iter()
         .position(leads)
         .ok_or_else(|| "no node leads".to_owned())
 }

@@ -66,7 +66,7 @@ fn agent(url: &str) -> Agent {
         .tls_config(tls)
         .timeout_resolve(Some(CONNECT))
         .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(CONNECT * 4))
+        .timeout_recv_response(Some(CONNECT * 2))
         .timeout_global(Some(OVERALL))
         .build()
         .new_agent()

@@ -9,9 +9,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest as _, Sha256};
 
 use super::Origin;
-use crate::ServerError;
 use crate::binary::Binary;
-use crate::error::During as _;
 use crate::platform::{Build, FILE_NAME, PINNED};
 
 /// `<cache>/nats-server/<version>/`: the binary, `verified` and `lock`.
@@ -41,17 +39,15 @@ impl Cache {
     }
 
     /// Held while one process installs; the others wait. It ends with the file, thus also with a killed process.
-    pub(super) fn lock(&self) -> Result<File, ServerError> {
-        let what = || {
-            format!(
-                "lock the cache {} (`$TIDEWIRE_CACHE` moves it)",
-                self.dir.display()
-            )
+    pub(super) fn lock(&self) -> Result<File, String> {
+        let locked = || -> io::Result<File> {
+            fs::create_dir_all(&self.dir)?;
+            let lock = File::create(self.dir.join("lock"))?;
+            lock.lock()?;
+            Ok(lock)
         };
-        fs::create_dir_all(&self.dir).during(what)?;
-        let lock = File::create(self.dir.join("lock")).during(what)?;
-        lock.lock().during(what)?;
-        Ok(lock)
+        locked()
+            .map_err(|error| format!("cannot write there: {error}; `$TIDEWIRE_CACHE` names another folder"))
     }
 
     /// Whether the cached binary is the pinned one.

@@ -1,6 +1,7 @@
 //! What a person sees while a download runs.
 
 use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -24,6 +25,7 @@ pub(super) fn start(wanted: bool, what: &str, length: Option<u64>) -> ProgressBa
         bar.set_style(style);
     }
     bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
 

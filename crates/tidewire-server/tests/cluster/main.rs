@@ -1,6 +1,6 @@
 //! Three real nats-servers that form one cluster.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 #[path = "../nats/client.rs"]
 mod client;

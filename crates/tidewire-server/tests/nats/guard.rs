@@ -4,12 +4,10 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, test_kill_process};
-use tidewire_server::Server;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// Waits for a condition, at most ten seconds.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -32,60 +30,33 @@ pub(crate) fn mentioning(path: &Path) -> Vec<String> {
     lines.lines().filter(named).map(str::to_owned).collect()
 }
 
-/// Runs one of the ignored tests below in a process of its own and returns it with the line that it prints.
+/// Starts a role of `examples/test_role.rs` in a process of its own and returns it with the line that it prints.
 pub(crate) fn in_a_process(role: &str, env: &[(&str, &str)]) -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([role, "--exact", "--ignored", "--nocapture"])
+    // Cargo builds examples beside the tests: `deps/nats-…` and `examples/test_role`.
+    let deps = std::env::current_exe().unwrap();
+    let program = deps
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples/test_role");
+    let mut child = Command::new(&program)
+        .arg(role)
         .envs(env.iter().copied())
-        .env("TIDEWIRE_TEST_ROLE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (sender, told) = mpsc::channel();
-    // Read to the end: a test binary whose output is closed fails.
-    thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            if let Some((_, line)) = line.split_once("told: ") {
-                sender.send(line.to_owned()).unwrap();
-            }
-        }
-    });
-    (
-        child,
-        told.recv().unwrap_or_else(|_| panic!("{role} said nothing")),
-    )
-}
-
-/// True in a process that [`in_a_process`] started; false when a person runs the ignored tests.
-pub(crate) fn is_a_role() -> bool {
-    std::env::var_os("TIDEWIRE_TEST_ROLE").is_some()
-}
-
-#[test]
-#[ignore = "a role: the parent that is killed"]
-fn parent() {
-    if !is_a_role() {
-        return;
-    }
-    let mut server = Server::start().unwrap();
-    if std::env::var_os("TIDEWIRE_TEST_PAUSED").is_some() {
-        server.pause().unwrap();
-    }
-    println!("told: {} {}", server.pid().unwrap(), server.log_path().display());
-    if std::env::var_os("TIDEWIRE_TEST_EXITS").is_some() {
-        // Nothing is dropped.
-        std::process::exit(0);
-    }
-    loop {
-        thread::park();
-    }
+    let told = line.trim_end().strip_prefix("told: ").map(str::to_owned);
+    (child, told.unwrap_or_else(|| panic!("{role} said {line:?}")))
 }
 
 /// Starts a parent, lets it end by `end`, and waits until nothing of its server is left.
 fn gone_after(env: &[(&str, &str)], end: impl FnOnce(&mut Child)) {
-    let (mut parent, told) = in_a_process("guard::parent", env);
+    let (mut parent, told) = in_a_process("parent", env);
     let (pid, log) = told.split_once(' ').unwrap();
     let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
     let dir = PathBuf::from(log).parent().unwrap().to_owned();
@@ -115,15 +86,14 @@ fn a_parent_that_exits_without_dropping_takes_the_server_with_it() {
 }
 
 #[test]
-fn another_child_of_the_parent_does_not_keep_the_server_alive() {
-    // It outlives the server, and would hold the pipe open if it had inherited it.
+fn another_child_that_outlives_the_parent_does_not_keep_the_server_alive() {
+    // It would hold the guard's pipe open if it had inherited it.
+    let dir = tempfile::tempdir().unwrap();
+    let told = dir.path().join("bystander");
     let mut bystander = None;
-    let server = Server::start().unwrap();
-    bystander.replace(Command::new("sleep").arg("60").spawn().unwrap());
-    let dir = server.log_path().parent().unwrap().to_owned();
-    drop(server);
-    until("nothing is left", || mentioning(&dir).is_empty());
-    let mut bystander = bystander.unwrap();
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
+    gone_after(&[("TIDEWIRE_TEST_BYSTANDER", told.to_str().unwrap())], |parent| {
+        bystander = Pid::from_raw(fs::read_to_string(&told).unwrap().parse().unwrap());
+        parent.kill().unwrap();
+    });
+    kill_process(bystander.unwrap(), Signal::KILL).expect("it lives longer than the server");
 }

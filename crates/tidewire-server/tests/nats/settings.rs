@@ -1,16 +1,12 @@
 //! What the builder's settings do, and how a start fails.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::time::Duration;
 
 use serde_json::Value;
-use tidewire_server::{Installer, Server, ServerError};
+use tidewire_server::{Server, ServerError};
 
 use crate::client::Client;
-use crate::guard::mentioning;
 
 fn monitoring(server: &Server, page: &str) -> Value {
     let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
@@ -112,31 +108,4 @@ fn a_port_that_is_held_for_a_moment_does_not_fail_a_restart() {
         server.restart().unwrap();
     });
     Client::connect(&server.url()).unwrap();
-}
-
-#[test]
-fn one_that_never_answers_is_given_up_and_ended() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("nats-server");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o755)
-        .open(&path)
-        .unwrap();
-    write!(file, "#!/bin/sh\n[ $1 = --version ] && echo 'nats-server: v2.15.1' && exit\necho waiting >&2\nexec sleep 60\n")
-        .unwrap();
-    drop(file);
-    let binary = Installer::from_env().named(Some(path)).find().unwrap();
-    let builder = Server::builder()
-        .binary(binary)
-        .start_timeout(Duration::from_millis(500));
-    let Err(ServerError::NotReady { last, log, .. }) = builder.start() else {
-        panic!("it never answers")
-    };
-    assert_eq!(
-        (last.as_str(), log.as_str()),
-        ("it has not told its ports yet", "waiting")
-    );
-    assert!(mentioning(dir.path()).is_empty());
 }

@@ -141,3 +141,20 @@ fn with_no_server_and_no_network_the_error_lists_what_was_tried_and_the_ways_to_
         assert!(text.contains(part), "{part:?} is missing in {text}");
     }
 }
+
+#[test]
+fn a_cache_that_cannot_be_written_is_one_more_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let text = bare(dir.path())
+        .cache_dir(file.join("cache"))
+        .find_or_install()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("cannot write there") && text.contains("`$TIDEWIRE_CACHE` names another"),
+        "{text}"
+    );
+    assert!(text.contains("nats-server on the PATH: none"), "{text}");
+}

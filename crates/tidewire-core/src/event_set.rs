@@ -69,7 +69,7 @@ pub trait EventFamily: EventSet {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say that it belongs to a family",
     label = "not of this family",
-    note = "add `family = …` to its `#[event(…)]`"
+    note = "add `family = …`, naming this enum, to its `#[event(…)]`"
 )]
 pub trait FamilyEvent: EventMessage {
     /// The enum of all events of its entity.

@@ -1,7 +1,7 @@
 //! What a handler takes as arguments.
 
 use tidewire_core::{
-    CommandMessage, DecodeError, EventSet, Failure, Kind, Message, MessageId, MessageManifest, MessageType,
+    CommandMessage, DecodeError, EventSet, Failure, Message, MessageId, MessageManifest, MessageType,
     Metadata, QueryMessage, Timestamp,
 };
 
@@ -214,16 +214,7 @@ impl<S> FromDelivery<S> for Timestamp {
 
 impl<E: EventSet> FromMessage for Event<E> {
     fn from_message(delivery: &Delivery) -> Result<Self, DecodeError> {
-        let encoded = delivery.envelope().encoded();
-        if encoded.kind != Kind::Event {
-            let name = encoded.name.into();
-            return Err(DecodeError::WrongKind {
-                name,
-                expected: Kind::Event,
-                found: encoded.kind,
-            });
-        }
-        E::decode(encoded).map(Self)
+        E::decode(delivery.envelope().encoded()).map(Self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The walk of a message in ARCHITECTURE.md is what a real delivery does.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends so where it fails")]
+#![expect(clippy::unwrap_used, reason = "a test ends so where it fails")]
 
 use std::{
     fmt,
@@ -67,7 +67,7 @@ impl Subscriber for Steps {
 async fn the_documented_walk_is_the_real_one() {
     let steps = Steps::default();
     tracing::subscriber::set_global_default(steps.clone()).unwrap();
-    let server = Server::start().expect("a nats-server");
+    let server = Server::start().unwrap();
     let running = Service::new("shipping", "1.0.0")
         .context(Context::new("walk.payments"))
         .context(Context::new("walk.shipping"))

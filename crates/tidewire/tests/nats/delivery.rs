@@ -1,5 +1,7 @@
 //! Events from handler to handler.
 
+use std::time::{Duration, Instant};
+
 use tidewire::{PublishError, Timestamp, prelude::*};
 
 use crate::support::{
@@ -236,6 +238,7 @@ async fn a_killed_server_comes_back_and_nothing_is_lost() {
         .state(seen.clone())
         .on(durable("note", note));
     let shipping = service.start(connect(&server).await).await.unwrap();
+    let began = Instant::now();
     for key in 0..50 {
         if key == 20 {
             server.kill().unwrap();
@@ -254,5 +257,10 @@ async fn a_killed_server_comes_back_and_nothing_is_lost() {
         unique.len() == 50
     })
     .await;
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "the pull was not asked for anew: {:?}",
+        began.elapsed()
+    );
     shipping.stop().await.unwrap();
 }

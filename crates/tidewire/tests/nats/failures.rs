@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tidewire::prelude::*;
@@ -47,11 +47,13 @@ async fn a_failed_attempt_emits_nothing_and_is_made_again() {
         .start(client.clone())
         .await
         .unwrap();
+    let began = Instant::now();
     for key in ["retry", "panic", "decline", "fine"] {
         payments.bus().publish(&processed(key)).await.unwrap();
     }
     seen.reaches(3).await;
     assert_eq!(seen.sorted(), ["fine 1", "panic 2", "retry 2"]);
+    assert!(began.elapsed() < Duration::from_secs(15), "settled, not timed out: {:?}", began.elapsed());
     eventually("all are settled", async || {
         let info = consumer(&client, PAYMENTS, "shipping__ship").await;
         info.num_ack_pending == 0 && info.num_pending == 0

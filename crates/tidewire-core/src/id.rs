@@ -24,12 +24,23 @@ impl MessageId {
         Self(format!("{}_{}", prefix(kind), base32(uuid.as_u128())))
     }
 
-    /// The identity of the `index`th output of `handler` for `input`, stamped with the input's time.
-    pub fn derived(kind: Kind, input: &Self, unix_millis: i64, handler: &str, index: u32) -> Self {
+    /// The identity of what `handler` makes of `input`, stamped with the input's time: `output` is the name of the
+    /// message and `index` counts those of one name.
+    ///
+    /// `handler` names the service too: two services that handle one event must not give one identity to two outputs.
+    pub fn derived(
+        kind: Kind,
+        input: &Self,
+        unix_millis: i64,
+        handler: &str,
+        output: &str,
+        index: u32,
+    ) -> Self {
         let mut hash = Sha256::new();
         for part in [
             input.as_str().as_bytes(),
             handler.as_bytes(),
+            output.as_bytes(),
             &index.to_be_bytes(),
         ] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -99,26 +110,22 @@ mod tests {
     #[test]
     fn derived_ids_are_stable_and_differ_by_every_part() {
         let input = MessageId::from_text("evt_123").unwrap();
-        let id = |handler, index| MessageId::derived(Kind::Event, &input, 1_774_000_000_123, handler, index);
-        assert_eq!(id("ship", 0), id("ship", 0));
-        assert_ne!(id("ship", 0), id("ship", 1));
-        assert_ne!(id("ship", 0), id("bill", 0));
-        assert_ne!(
-            id("ship", 0),
-            MessageId::derived(Kind::Command, &input, 1_774_000_000_123, "ship", 0)
-        );
-        assert!(
-            id("ship", 0).as_str().starts_with("evt_01km"),
-            "{}",
-            id("ship", 0)
-        );
+        let id = |kind, handler, output, index| {
+            MessageId::derived(kind, &input, 1_774_000_000_123, handler, output, index)
+        };
+        let first = id(Kind::Event, "a__ship", "x.y.z", 0);
+        assert_eq!(first, id(Kind::Event, "a__ship", "x.y.z", 0));
+        assert_ne!(first, id(Kind::Event, "a__ship", "x.y.z", 1));
+        assert_ne!(first, id(Kind::Event, "a__ship", "x.y.w", 0));
+        assert_ne!(first, id(Kind::Event, "b__ship", "x.y.z", 0));
+        assert_ne!(first, id(Kind::Command, "a__ship", "x.y.z", 0));
+        assert!(first.as_str().starts_with("evt_01km"), "{first}");
     }
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        let id = |input: &str, handler| {
-            MessageId::derived(Kind::Event, &MessageId::from_text(input).unwrap(), 0, handler, 0)
-        };
+        let input = MessageId::from_text("e").unwrap();
+        let id = |handler, output| MessageId::derived(Kind::Event, &input, 0, handler, output, 0);
         assert_ne!(id("ab", "c"), id("a", "bc"));
     }
 }

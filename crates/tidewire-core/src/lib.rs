@@ -65,3 +65,7 @@ pub mod __private {
     pub use crate::event_set::name_is_repeated;
     pub use tidewire_subject::name_is_of_entity;
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -16,7 +16,7 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// An argument through which a handler asks commands or queries of type `M`, and awaits the answer for up to five
 /// seconds.
 ///
-/// A message that is handled again asks with the same ids. In a test, [`Ask::answering`] stands for the other
+/// A message that is handled again asks with the same ids, if it asks in the same order. In a test, [`Ask::answering`] stands for the other
 /// service.
 pub struct Ask<M: RequestMessage>(Target<M>);
 
@@ -75,6 +75,18 @@ pub enum AskError {
         name: &'static str,
         /// Its Rust type.
         type_name: &'static str,
+    },
+    /// The message is larger than the server takes; nothing was sent.
+    #[error(
+        "`{subject}` has {size} bytes and the server takes {limit}; send less, or raise the server's max_payload"
+    )]
+    TooLarge {
+        /// Where the message was to be sent.
+        subject: String,
+        /// The size of the body in bytes.
+        size: usize,
+        /// The largest that the server takes.
+        limit: usize,
     },
     /// The client refused.
     #[error("`{subject}` could not be sent: {source}")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
 
-/// How often the connection is probed: a dead one is noticed within twice this.
+/// How often the connection is probed; the client gives a connection up at the third probe without an answer.
 const PING: Duration = Duration::from_secs(10);
 
 /// A server that could not be reached.

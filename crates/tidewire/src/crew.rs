@@ -3,21 +3,27 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::Notify;
 
 use crate::pool::Pool;
 
 /// Works through jobs in the order in which they came, at most `limit` of them at once.
 pub(crate) struct Crew<J> {
+    /// Not in what the tasks share: a task that held its own executor would live for ever.
+    pool: Pool,
     shared: Arc<Shared<J>>,
 }
 
 struct Shared<J> {
-    pool: Pool,
+    progress: Arc<AtomicU64>,
     limit: usize,
     work: Box<dyn Fn(J) -> BoxFuture<'static, ()> + Send + Sync>,
     state: Mutex<State<J>>,
@@ -33,6 +39,7 @@ struct State<J> {
 impl<J> Clone for Crew<J> {
     fn clone(&self) -> Self {
         Self {
+            pool: self.pool.clone(),
             shared: self.shared.clone(),
         }
     }
@@ -58,12 +65,13 @@ impl<J: Send + 'static> Crew<J> {
         });
         Self {
             shared: Arc::new(Shared {
-                pool,
+                progress: pool.progress(),
                 limit,
                 work: Box::new(work),
                 state,
                 done: Notify::new(),
             }),
+            pool,
         }
     }
 
@@ -74,7 +82,7 @@ impl<J: Send + 'static> Crew<J> {
         if state.running < self.shared.limit {
             state.running += 1;
             drop(state);
-            self.shared.pool.spawn(self.shared.clone().work());
+            self.pool.spawn(self.shared.clone().work());
         }
     }
 
@@ -108,8 +116,13 @@ impl<J: Send + 'static> Shared<J> {
 
     async fn work(self: Arc<Self>) {
         while let Some(job) = self.next() {
-            (self.work)(job).await;
-            self.pool.progressed();
+            // Handlers are guarded where they are called; this guards the count of what runs against all else.
+            if AssertUnwindSafe((self.work)(job)).catch_unwind().await.is_err() {
+                tracing::error!(
+                    "the handling of a message panicked outside its handler; it is delivered again"
+                );
+            }
+            self.progress.fetch_add(1, Ordering::Relaxed);
             self.done.notify_waiters();
         }
         self.done.notify_waiters();

@@ -5,16 +5,29 @@ use std::sync::Arc;
 use async_nats::{Client, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tidewire_core::{ErrorBody, Kind, Outcome, Outgoing, Reply, Stamp, Subject, TraceContext, wire};
+use tidewire_core::{
+    Class, ErrorBody, Failure, Kind, Outcome, Outgoing, Reply, Stamp, Subject, TraceContext, wire,
+};
 use tokio::time::Instant;
 
 use crate::{
-    clock, crew::Crew, delivery::Delivery, feed::feed, headers::header_map, outbox::Outbox, route::Route,
-    sender::Sender, service_protocol::EndpointStats, wiring::Wiring,
+    clock,
+    crew::Crew,
+    delivery::Delivery,
+    feed::feed,
+    headers::header_map,
+    outbox::Outbox,
+    route::{Answer, Route},
+    sender::Sender,
+    service_protocol::EndpointStats,
+    wiring::Wiring,
 };
 
 /// More than this many waiting requests for each one that runs, and no more are read: they wait on the connection.
 const WAITING_EACH: usize = 4;
+
+/// Room for the envelope and its headers around an answer.
+const ENVELOPE: usize = 8 << 10;
 
 /// Serves one command or query until the service stops, and then what has arrived.
 pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, stats: Arc<EndpointStats>) {
@@ -37,10 +50,10 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, st
 async fn answer(request: &Message, route: &Route, sender: &Sender) -> Option<ErrorBody> {
     let subject = request.subject.as_str();
     let handler = &*route.name;
-    let (outcome, reply) = match Delivery::decode(request, 1, &route.name, sender) {
+    let (outcome, reply) = match Delivery::decode(request, 1, &route.identity, sender) {
         Ok(delivery) => {
             let (envelope, outbox) = (delivery.shared_envelope(), delivery.outbox.clone());
-            let (outcome, answer) = route.attempt(delivery).await;
+            let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
             let reply = Reply::to(&envelope, Outbox::reply_stamp(&outbox));
             let reply = match (outcome.refusal(), answer) {
                 (Some(refusal), _) => reply.error(&refusal),
@@ -76,6 +89,18 @@ async fn answer(request: &Message, route: &Route, sender: &Sender) -> Option<Err
         respond(sender.client(), inbox, reply, refusal.as_ref()).await;
     }
     refusal.filter(|_| !outcome.is_success())
+}
+
+/// An answer that the server would not take becomes an error that it does: the caller must not wait for nothing.
+fn fitting((outcome, answer): (Outcome, Answer), limit: usize) -> (Outcome, Answer) {
+    match answer {
+        Some(answer) if answer.get().len() + ENVELOPE > limit => {
+            let size = answer.get().len();
+            let text = format!("the answer has {size} bytes and the server takes {limit}; answer with less");
+            (Outcome::Failed(Failure::new(Class::Reject, text)), None)
+        }
+        answer => (outcome, answer),
+    }
 }
 
 async fn respond(

@@ -84,6 +84,10 @@ pub use service::Service;
 pub use start_error::StartError;
 pub use subscription::{Durable, Live, Subscription, durable, live};
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use async_nats;
 pub use tidewire_core::*;
 

@@ -24,7 +24,7 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, subscriptions: Vec<Subs
 }
 
 async fn hear(message: &Message, route: &Route, sender: &Sender) {
-    let outcome = match Delivery::decode(message, 1, &route.name, sender) {
+    let outcome = match Delivery::decode(message, 1, &route.identity, sender) {
         Ok(delivery) => route.attempt(delivery).await.0,
         Err(error) => Outcome::NotUnderstood(error),
     };

@@ -1,12 +1,13 @@
 //! What a handler sends while it handles one message.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tidewire_core::{
-    Class, EncodeError, Envelope, Failure, Kind, Message, MessageId, Outgoing, Stamp, TraceContext,
+    Class, EncodeError, Envelope, Failure, Kind, Message, MessageId, MessageType, OrFail, Outgoing, Stamp,
+    TraceContext,
 };
 
 use crate::{clock, sender::Sender};
@@ -20,7 +21,8 @@ pub(crate) struct Outbox {
     handler: Arc<str>,
     sender: Sender,
     emitted: Mutex<Vec<Result<Outgoing, EncodeError>>>,
-    asked: AtomicU32,
+    /// How many outputs of each name there were.
+    counts: Mutex<BTreeMap<&'static str, u32>>,
 }
 
 impl Outbox {
@@ -31,30 +33,35 @@ impl Outbox {
             handler,
             sender,
             emitted: Mutex::default(),
-            asked: AtomicU32::new(0),
+            counts: Mutex::default(),
         }
     }
 
     /// Keeps an event until [`Outbox::publish`].
     pub(crate) fn emit<E: Message>(&self, event: &E) {
-        let mut emitted = self.emitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = u32::try_from(emitted.len()).unwrap_or(u32::MAX);
-        emitted.push(Outgoing::message(event, self.stamp(Kind::Event, index)));
+        let outgoing = Outgoing::message(event, self.stamp(E::TYPE));
+        lock(&self.emitted).push(outgoing);
     }
 
     /// Writes a request that follows from the message.
     pub(crate) fn request<M: Message>(&self, message: &M) -> Result<Outgoing, EncodeError> {
-        let index = self.asked.fetch_add(1, Ordering::Relaxed);
-        Outgoing::message(message, self.stamp(M::TYPE.kind, index))
+        Outgoing::message(message, self.stamp(M::TYPE))
     }
 
     /// Publishes what was emitted, one after the other and each confirmed by its stream: pipelined, a server's crash
-    /// would leave holes in the middle.
+    /// would leave holes in the middle. Nothing is published where one of them cannot be written.
     pub(crate) async fn publish(&self) -> Result<(), Failure> {
-        let emitted = std::mem::take(&mut *self.emitted.lock().unwrap_or_else(PoisonError::into_inner));
-        for outgoing in emitted {
-            let outgoing = outgoing.map_err(|error| Failure::new(Class::Reject, error))?;
-            self.sender.publish(&outgoing).await?;
+        let emitted: Result<Vec<_>, _> = std::mem::take(&mut *lock(&self.emitted)).into_iter().collect();
+        for outgoing in emitted.or_reject()? {
+            let stored = self.sender.publish(&outgoing).await;
+            stored.map_err(|error| {
+                let class = if error.is_transient() {
+                    Class::Retry(None)
+                } else {
+                    Class::Reject
+                };
+                Failure::new(class, error)
+            })?;
             tracing::trace!(target: "tidewire::walk", "stored");
         }
         Ok(())
@@ -70,13 +77,21 @@ impl Outbox {
     }
 
     /// A stamp whose identity is the same whenever the same input is handled again.
-    fn stamp(&self, kind: Kind, index: u32) -> Stamp {
+    fn stamp(&self, output: MessageType) -> Stamp {
+        let index = {
+            let mut counts = lock(&self.counts);
+            let count = counts.entry(output.name).or_default();
+            *count += 1;
+            *count - 1
+        };
         let millis = self.input.timestamp.unix_millis();
+        let (input, handler) = (&self.input.id, &self.handler);
         self.stamp_with(MessageId::derived(
-            kind,
-            &self.input.id,
+            output.kind,
+            input,
             millis,
-            &self.handler,
+            handler,
+            output.name,
             index,
         ))
     }
@@ -91,4 +106,8 @@ impl Outbox {
             trace: self.trace.clone(),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! Threads that run handlers, apart from the user's runtime.
 //!
-//! A handler is somebody's code: it may block its thread for a minute. So no handler runs where messages are pulled,
-//! marked as in progress or acked, and where every thread of the pool is stuck, another one joins it.
+//! A handler is somebody's code: it may block its thread for a minute. So no handler runs where messages are pulled and
+//! marked as in progress, and where every thread of the pool is stuck, another one joins it.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How long no thread may take up new work before another thread joins.
 const STUCK: Duration = Duration::from_millis(50);
-/// How long a thread that joined stays once it has nothing to do with a stuck pool any more.
+/// How long a thread that joined stays: while the pool is stuck others follow it.
 const EXTRA: Duration = Duration::from_secs(10);
 /// The most threads that join; tokio bounds its blocking threads likewise.
 const MOST_EXTRA: usize = 512;
@@ -38,7 +38,7 @@ struct Inner {
     runtime: Handle,
     extra: AtomicUsize,
     /// Grows with whatever is done: a pool that is merely busy is not stuck.
-    progress: AtomicU64,
+    progress: Arc<AtomicU64>,
 }
 
 impl Pool {
@@ -51,7 +51,7 @@ impl Pool {
                 over,
                 runtime: Handle::current(),
                 extra: AtomicUsize::new(0),
-                progress: AtomicU64::new(0),
+                progress: Arc::default(),
             }),
         };
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
@@ -66,9 +66,9 @@ impl Pool {
         self.inner.executor.spawn(task).detach();
     }
 
-    /// Says that something was done.
-    pub(crate) fn progressed(&self) {
-        self.inner.progress.fetch_add(1, Ordering::Relaxed);
+    /// What to count up whenever something is done.
+    pub(crate) fn progress(&self) -> Arc<AtomicU64> {
+        self.inner.progress.clone()
     }
 
     fn add_thread(&self, stay: Option<Duration>) -> std::io::Result<()> {

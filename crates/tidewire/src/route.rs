@@ -21,6 +21,8 @@ type Call = dyn Fn(Delivery) -> BoxFuture<'static, Result<Result<Answer, Failure
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
+    /// The handler among all handlers of all services: part of the identity of what it sends.
+    pub(crate) identity: Arc<str>,
     pub(crate) takes: Vec<(MessageType, MessageManifest)>,
     /// The filter of a handler that takes whatever matches.
     pub(crate) filter: Option<String>,
@@ -100,6 +102,7 @@ impl Route {
     ) -> Self {
         Self {
             name: name.into(),
+            identity: name.into(),
             takes,
             filter: None,
             sends,

@@ -8,9 +8,6 @@ use tokio_util::sync::DropGuard;
 
 use crate::{bus::Bus, start_error::StartError, wiring::Wiring};
 
-/// How long the server's last answer is awaited at the end.
-const ROUND_TRIP: Duration = Duration::from_secs(5);
-
 /// A service that runs until it is stopped, or dropped: then it takes no more work, and nobody waits for the rest.
 #[derive(Debug)]
 pub struct Running {
@@ -85,17 +82,11 @@ impl Running {
         let tasks = self.wiring.tasks.clone();
         let finished = timeout(self.grace, tasks.wait()).await;
         self.wiring.over.cancel();
-        let confirmed = timeout(ROUND_TRIP, self.wiring.sender.round_trip()).await;
+        let confirmed = self.wiring.sender.round_trip().await;
         if finished.is_err() {
             return Err(StopError::Unfinished { grace: self.grace });
         }
-        match confirmed {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(StopError::Unconfirmed(error)),
-            Err(_) => Err(StopError::Unconfirmed(
-                format!("no answer within {ROUND_TRIP:?}").into(),
-            )),
-        }
+        confirmed.map_err(StopError::Unconfirmed)
     }
 }
 

@@ -6,9 +6,11 @@ use std::{
 };
 
 use async_nats::{Client, RequestErrorKind};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tidewire_core::{ErrorBody, Outgoing, Reply, wire};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     ask::AskError,
@@ -20,6 +22,8 @@ use crate::{
 const STORED_WITHIN: Duration = Duration::from_secs(15);
 /// How long one try waits for the stream's confirmation.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a message to ourselves may be under way.
+const ROUND_TRIP: Duration = Duration::from_secs(5);
 /// How often the count of connections is read while a confirmation is awaited; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -104,8 +108,12 @@ impl Sender {
             };
             let failed = match sent {
                 Ok(Ok(message)) => match stored(&message.payload, subject, &stream) {
-                    // JetStream is there and cannot answer yet: a leader is being elected.
-                    Err(error @ PublishError::Refused { code: 10008, .. }) => error,
+                    // A leader is being elected, or an earlier try with this id is still on its way to the replicas.
+                    Err(
+                        error @ PublishError::Refused {
+                            code: 10008 | 10158, ..
+                        },
+                    ) => error,
                     done => return done,
                 },
                 Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
@@ -169,6 +177,11 @@ impl Sender {
             Ok(Err(error)) => {
                 return Err(match error.kind() {
                     RequestErrorKind::NoResponders => AskError::NoResponders { subject: subject() },
+                    RequestErrorKind::MaxPayloadExceeded => AskError::TooLarge {
+                        subject: subject(),
+                        size: outgoing.body.len(),
+                        limit: self.client.max_payload(),
+                    },
                     RequestErrorKind::TimedOut => AskError::TimedOut {
                         subject: subject(),
                         within,
@@ -226,13 +239,14 @@ impl Sender {
     /// Returns once the server has processed everything that was sent before: a message to ourselves came back.
     /// (The client's `flush` only empties its own buffer.)
     pub(crate) async fn round_trip(&self) -> Result<(), async_nats::Error> {
-        use futures_util::StreamExt;
-        let inbox = self.client.new_inbox();
-        let mut echo = self.client.subscribe(inbox.clone()).await?;
-        self.client.publish(inbox, bytes::Bytes::new()).await?;
-        self.client.flush().await?;
-        echo.next().await.ok_or("the connection closed")?;
-        Ok(())
+        let there_and_back = async {
+            let inbox = self.client.new_inbox();
+            let mut echo = self.client.subscribe(inbox.clone()).await?;
+            self.client.publish(inbox, Bytes::new()).await?;
+            echo.next().await.ok_or("the connection closed")?;
+            Ok::<_, async_nats::Error>(())
+        };
+        timeout(ROUND_TRIP, there_and_back).await?
     }
 }
 

@@ -15,7 +15,7 @@ use tidewire_core::{Start, wire};
 use crate::start_error::StartError;
 
 /// How long a message may be in hand without a sign of life before the server delivers it again. A mark goes out
-/// every third of it, so that only a dead process lets it run out.
+/// every third of it, so that it runs out only where the process, its runtime or its connection is dead.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Delayed messages count as unacknowledged too: the limit is high, and the back-pressure is our own.
 const MAX_ACK_PENDING: i64 = 65_536;
@@ -36,6 +36,15 @@ pub(crate) struct ConsumerSpec {
 pub(crate) struct Depth {
     pub(crate) pending: u64,
     pub(crate) unacknowledged: usize,
+}
+
+impl Depth {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            pending: self.pending + other.pending,
+            unacknowledged: self.unacknowledged + other.unacknowledged,
+        }
+    }
 }
 
 /// Makes the consumer, or sees that it is the declared one; a filter that grew is added.
@@ -214,5 +223,8 @@ fn same(wanted: &pull::Config, found: &Config) -> bool {
         && wanted.max_deliver == found.max_deliver
         && wanted.max_ack_pending == found.max_ack_pending
         && found.backoff.is_empty()
+        && found.max_batch == 0
+        && found.max_bytes == 0
+        && found.max_expires.is_zero()
         && has(&found.metadata)
 }

@@ -63,8 +63,12 @@ impl InHand {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            let held: Vec<_> = self.lock().messages.values().cloned().collect();
-            for ack in held {
+            let held: Vec<_> = self.lock().messages.keys().copied().collect();
+            for id in held {
+                // Settled meanwhile: a mark after its nak would replace the nak's delay.
+                let Some(ack) = self.lock().messages.get(&id).cloned() else {
+                    continue;
+                };
                 if let Err(error) = client.publish(ack, Bytes::from_static(b"+WPI")).await {
                     tracing::warn!(%error, "a message could not be marked as in progress");
                 }

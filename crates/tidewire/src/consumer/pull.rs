@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::declare::ACK_WAIT;
 
-/// The most messages in hand, those included that wait for their turn.
+/// The most messages in hand, those included that wait for their turn; more only where more than half as many run at
+/// once.
 const MOST: usize = 4096;
 
 /// Decides how many messages to ask for: enough to keep the handlers busy, no more than can be begun soon, and never

@@ -34,7 +34,9 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Two signs of life were missed.
 const SILENCE: Duration = Duration::from_millis(10_500);
-/// Between two looks at a consumer that does not answer.
+/// What a handler is taken to need before the first was measured.
+const FIRST_GUESS: Duration = Duration::from_millis(500);
+/// Between two looks at a consumer that does not answer or refuses.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a settled subscription is awaited at the end.
 const UNSUBSCRIBED_WITHIN: Duration = Duration::from_secs(2);
@@ -48,6 +50,8 @@ pub(crate) struct Puller {
     crew: Crew<Job>,
     in_hand: InHand,
     demand: Demand,
+    /// No request before this: the last one was refused for a reason that asking again does not change.
+    not_before: Instant,
     /// How long the handler took lately, in nanoseconds: a moving average.
     typical: Arc<AtomicU64>,
 }
@@ -64,7 +68,7 @@ impl Puller {
         let in_hand = InHand::default();
         let sender = wiring.sender.clone();
         let typical = Arc::new(AtomicU64::new(
-            u64::try_from(PAUSE.as_nanos()).unwrap_or(u64::MAX),
+            u64::try_from(FIRST_GUESS.as_nanos()).unwrap_or(u64::MAX),
         ));
         let concurrency = route.concurrency;
         let route = Arc::new(route);
@@ -87,6 +91,7 @@ impl Puller {
             in_hand,
             demand: Demand::new(concurrency, BUDGET, largest),
             typical,
+            not_before: Instant::now(),
         }
     }
 
@@ -138,7 +143,9 @@ impl Puller {
         let mut silent_at = Instant::now() + SILENCE;
         loop {
             let typical = Duration::from_nanos(self.typical.load(Ordering::Relaxed));
-            if let Some(pull) = self.demand.next(self.crew.len(), self.in_hand.bytes(), typical)
+            let now = Instant::now();
+            if now >= self.not_before
+                && let Some(pull) = self.demand.next(self.crew.len(), self.in_hand.bytes(), typical)
                 && let Err(error) = self.ask(inbox, pull).await
             {
                 return Left::Lost(error.to_string());
@@ -170,6 +177,7 @@ impl Puller {
                     self.demand.reset();
                 }
                 () = crew.at_most(held / 2), if held > 0 => {}
+                () = sleep_until(self.not_before), if self.not_before > now => {}
             }
         }
     }
@@ -209,12 +217,14 @@ impl Puller {
                         .as_ref()
                         .and_then(|headers| header(headers, name)?.parse::<usize>().ok())
                 };
-                match unanswered("Nats-Pending-Messages") {
-                    Some(messages) => {
-                        self.demand
-                            .ended(messages, unanswered("Nats-Pending-Bytes").unwrap_or(0));
-                    }
-                    None => self.demand.reset(),
+                if let Some(messages) = unanswered("Nats-Pending-Messages") {
+                    self.demand
+                        .ended(messages, unanswered("Nats-Pending-Bytes").unwrap_or(0));
+                } else {
+                    let (consumer, reason) = (&self.spec.name, message.description.as_deref());
+                    tracing::warn!(%consumer, ?status, reason, "a request for messages was refused");
+                    self.demand.reset();
+                    self.not_before = Instant::now() + PAUSE;
                 }
             }
         }

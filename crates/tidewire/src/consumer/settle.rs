@@ -22,7 +22,7 @@ pub(super) struct Job {
 impl Job {
     /// Handles the message and settles it.
     pub(super) async fn work(self, route: &Route, sender: &Sender) {
-        let outcome = match Delivery::decode(&self.message, self.attempt, &route.name, sender) {
+        let outcome = match Delivery::decode(&self.message, self.attempt, &route.identity, sender) {
             Ok(delivery) => route.attempt(delivery).await.0,
             Err(error) => Outcome::NotUnderstood(error),
         };

@@ -5,8 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use async_nats::{Client, jetstream};
-use tidewire_core::{Kind, Manifest, MessageName, SubjectFilter, wire};
+use async_nats::{Client, Subscriber, jetstream};
+use tidewire_core::{Kind, Manifest, MessageName, Start, SubjectFilter, wire};
 
 use super::{Service, check};
 use crate::{
@@ -57,7 +57,9 @@ pub(super) async fn start<S>(service: Service<S>, nats: Client) -> Result<Runnin
 }
 
 fn check_server(nats: &Client) -> Result<(), StartError> {
-    let found = nats.server_info().version;
+    let Some(found) = nats.try_server_info().map(|info| info.version) else {
+        return Err(StartError::connection("the client is not connected yet"));
+    };
     let number = |text: &str| -> Vec<u64> {
         let core = text.split(['-', '+']).next().unwrap_or_default();
         core.split('.').map(|part| part.parse().unwrap_or(0)).collect()
@@ -111,58 +113,87 @@ fn stream_of(message: &str) -> String {
         .unwrap_or_default()
 }
 
+/// What is made ready before anything runs: a start that fails has handled nothing.
+enum Ready {
+    Durable(Vec<ConsumerSpec>),
+    Live(Vec<Subscriber>),
+    Request(Subscriber, Arc<EndpointStats>),
+}
+
 async fn start_routes(
     wiring: &Wiring,
     js: &jetstream::Context,
-    routes: Vec<Route>,
+    mut routes: Vec<Route>,
     manifest: &Manifest,
 ) -> Result<StartTable, StartError> {
+    let service = &manifest.service;
     let mut table = StartTable::default();
     let mut endpoints = Vec::new();
-    for route in routes {
-        let depth = match route.carrier.clone() {
-            Carrier::Durable { start } => {
-                let mut depths = Vec::new();
-                for (stream, filters) in sources(js, &route).await? {
-                    let spec = ConsumerSpec {
-                        name: wire::consumer_name(&manifest.service, &route.name),
-                        service: manifest.service.clone(),
-                        durable: route.name.to_string(),
-                        stream,
-                        filters,
-                        start,
-                    };
-                    depths.push(declare(js, &spec).await?);
-                    wiring.spawn(Puller::new(wiring, js, spec, route.clone()).run());
-                }
-                depths.into_iter().reduce(|all, one| Depth {
-                    pending: all.pending + one.pending,
-                    unacknowledged: all.unacknowledged + one.unacknowledged,
-                })
-            }
-            Carrier::Live { queue_group } => {
-                start_live(wiring, &route, queue_group).await?;
-                None
-            }
-            Carrier::Request { kind } => {
-                endpoints.push(start_endpoint(wiring, js, &route, kind, manifest).await?);
-                None
-            }
+    let mut ready = Vec::new();
+    for (index, route) in routes.iter_mut().enumerate() {
+        route.identity = match route.carrier {
+            // Two live handlers of one event have no names to tell them apart.
+            Carrier::Live { .. } => format!("{service}__live-{index}").into(),
+            _ => wire::consumer_name(service, &route.name).into(),
         };
-        table.add(&route, depth);
+        let mut depth = None;
+        ready.push(match &route.carrier {
+            Carrier::Durable { start } => {
+                let specs = specs(js, route, *start, service).await?;
+                for spec in &specs {
+                    let found = declare(js, spec).await?;
+                    depth = Some(depth.map_or(found, |sum: Depth| sum.and(found)));
+                }
+                Ready::Durable(specs)
+            }
+            Carrier::Live { queue_group } => Ready::Live(hear(wiring, route, queue_group.as_ref()).await?),
+            Carrier::Request { kind } => {
+                let (endpoint, requests) = endpoint(wiring, js, route, *kind, manifest).await?;
+                let stats = endpoint.stats.clone();
+                endpoints.push(endpoint);
+                Ready::Request(requests, stats)
+            }
+        });
+        table.add(route, depth);
     }
-    let id = wiring
-        .sender
-        .client()
-        .new_inbox()
-        .rsplit('.')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let instance = Instance::new(&manifest.service, id, &manifest.version, endpoints);
+    let inbox = wiring.sender.client().new_inbox();
+    let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
+    let instance = Instance::new(service, id, &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
     wiring.spawn(instance.answer(wiring.clone(), questions));
+    for (route, ready) in routes.into_iter().zip(ready) {
+        match ready {
+            Ready::Durable(specs) => {
+                for spec in specs {
+                    wiring.spawn(Puller::new(wiring, js, spec, route.clone()).run());
+                }
+            }
+            Ready::Live(subscriptions) => wiring.spawn(listen::listen(wiring.clone(), route, subscriptions)),
+            Ready::Request(requests, stats) => {
+                wiring.spawn(endpoint::serve(wiring.clone(), route, requests, stats));
+            }
+        }
+    }
     Ok(table)
+}
+
+/// The consumers that feed a durable: one on each stream that has its events.
+async fn specs(
+    js: &jetstream::Context,
+    route: &Route,
+    start: Start,
+    service: &str,
+) -> Result<Vec<ConsumerSpec>, StartError> {
+    let sources = sources(js, route).await?;
+    let spec = |(stream, filters)| ConsumerSpec {
+        name: wire::consumer_name(service, &route.name),
+        service: service.to_owned(),
+        durable: route.name.to_string(),
+        stream,
+        filters,
+        start,
+    };
+    Ok(sources.into_iter().map(spec).collect())
 }
 
 /// The streams that feed a durable, with the subjects that it reads there.
@@ -173,7 +204,8 @@ async fn sources(
     let needs = format!("the durable `{}`", route.name);
     let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if let Some(filter) = &route.filter {
-        for stream in streams_overlapping(js, filter).await? {
+        let streams = streams_overlapping(js, filter).await?;
+        for stream in streams.into_iter().filter(|stream| !is_internal(stream)) {
             sources.insert(stream, vec![filter.clone()]);
         }
         if sources.is_empty() {
@@ -197,6 +229,13 @@ async fn sources(
     Ok(sources)
 }
 
+/// Buckets, object stores and Tidewire's own streams hold no events, and a wide filter matches them too.
+fn is_internal(stream: &str) -> bool {
+    ["KV_", "OBJ_", "TIDEWIRE_", "TW_"]
+        .iter()
+        .any(|prefix| stream.starts_with(prefix))
+}
+
 fn filters(route: &Route) -> Vec<String> {
     let typed = route
         .takes
@@ -208,45 +247,33 @@ fn filters(route: &Route) -> Vec<String> {
         .collect()
 }
 
-async fn start_live(wiring: &Wiring, route: &Route, group: Option<String>) -> Result<(), StartError> {
+async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<Vec<Subscriber>, StartError> {
     let client = wiring.sender.client();
     let mut subscriptions = Vec::new();
     for filter in filters(route) {
-        let subscribed = match &group {
+        let subscribed = match group {
             Some(group) => client.queue_subscribe(filter, group.clone()).await,
             None => client.subscribe(filter).await,
         };
         subscriptions.push(subscribed.map_err(StartError::connection)?);
     }
-    wiring.spawn(listen::listen(wiring.clone(), route.clone(), subscriptions));
-    Ok(())
+    Ok(subscriptions)
 }
 
-async fn start_endpoint(
+async fn endpoint(
     wiring: &Wiring,
     js: &jetstream::Context,
     route: &Route,
     kind: Kind,
     manifest: &Manifest,
-) -> Result<Endpoint, StartError> {
+) -> Result<(Endpoint, Subscriber), StartError> {
     let subject = filters(route).into_iter().next().unwrap_or_default();
     if let Some(stream) = streams_overlapping(js, &subject).await?.into_iter().next() {
         return Err(StartError::RequestCaptured { stream, subject });
     }
-    let group = manifest.service.clone();
-    let requests = wiring
-        .sender
-        .client()
-        .queue_subscribe(subject.clone(), group.clone())
-        .await;
-    let requests = requests.map_err(StartError::connection)?;
-    let stats = Arc::new(EndpointStats::default());
-    wiring.spawn(endpoint::serve(
-        wiring.clone(),
-        route.clone(),
-        requests,
-        stats.clone(),
-    ));
+    let queue_group = manifest.service.clone();
+    let client = wiring.sender.client();
+    let requests = client.queue_subscribe(subject.clone(), queue_group.clone()).await;
     let mut metadata = BTreeMap::from([("tidewire.kind".to_owned(), kind.to_string())]);
     if let Some(message) = manifest.messages.get(&*route.name) {
         metadata.insert("tidewire.name".into(), route.name.to_string());
@@ -256,11 +283,13 @@ async fn start_endpoint(
             metadata.insert("schema.response".into(), reply.to_string());
         }
     }
-    Ok(Endpoint {
-        name: route.name.replace('.', "-"),
+    let (name, stats) = (route.name.replace('.', "-"), Arc::default());
+    let endpoint = Endpoint {
+        name,
         subject,
-        queue_group: group,
+        queue_group,
         metadata,
         stats,
-    })
+    };
+    Ok((endpoint, requests.map_err(StartError::connection)?))
 }

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::{headers::header_map, start_error::StartError};
 
-/// After this long the server ends a lease whose holder died.
-const LIFE: Duration = Duration::from_secs(10);
+/// After this long the server ends a lease whose holder died. Twice as long as the three requests under it may take.
+const LIFE: Duration = Duration::from_secs(30);
 /// Longer than a life, so that a dead holder does not fail a start.
-const HELD_WITHIN: Duration = Duration::from_secs(30);
+const HELD_WITHIN: Duration = Duration::from_secs(45);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A lease on a name; given back by [`Lease::release`], or by the server when its life is over.

@@ -113,10 +113,18 @@ fn new_stream(stream: &str, context: &Context, subjects: &[String]) -> Config {
         max_messages_per_subject: -1,
         max_message_size: -1,
         max_consumers: -1,
-        duplicate_window: context.duplicate_window.unwrap_or(DUPLICATE_WINDOW),
+        duplicate_window: context
+            .duplicate_window
+            .unwrap_or_else(|| duplicate_window(context)),
         placement: placement(context),
         ..Config::default()
     }
+}
+
+/// The server refuses a window longer than the age.
+fn duplicate_window(context: &Context) -> Duration {
+    let age = context.max_age.filter(|age| !age.is_zero());
+    age.map_or(DUPLICATE_WINDOW, |age| age.min(DUPLICATE_WINDOW))
 }
 
 fn placement(context: &Context) -> Option<Placement> {
@@ -158,8 +166,24 @@ fn lossy(context: &Context, found: &Config) -> Vec<String> {
         "allow_msg_schedules: off is needed and on found; a schedule writes past permissions".into(),
     );
     say(
-        found.max_messages > 0 && found.discard == DiscardPolicy::Old,
-        "discard: new is needed and old found with max_msgs; a full stream would refuse where it used to drop".into(),
+        found.discard == DiscardPolicy::Old && (found.max_messages > 0 || found.max_bytes > 0),
+        "discard: new is needed and old found with a limit; a full stream would refuse where it used to drop"
+            .into(),
+    );
+    say(
+        found.max_messages_per_subject > 0,
+        format!(
+            "max_msgs_per_subject: none is needed and {} found; older events are dropped",
+            found.max_messages_per_subject
+        ),
+    );
+    say(
+        found.no_ack,
+        "no_ack: off is needed and on found; nothing would be confirmed".into(),
+    );
+    say(
+        found.storage == StorageType::Memory,
+        "storage: file is needed and memory found; a restart would lose all".into(),
     );
     if let Some(declared) = context.replicas {
         let found = found.num_replicas;

@@ -1,10 +1,18 @@
 //! Stopping.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use tidewire::{StopError, prelude::*};
 
-use crate::support::{PAYMENTS, PaymentProcessed, Seen, connect, consumer, payments, processed, server};
+use crate::support::{
+    PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, payments, processed, server,
+};
 
 async fn note_in_a_while(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -78,4 +86,43 @@ async fn a_handler_that_outlasts_the_grace_period_is_said() {
     seen.reaches(1).await;
     let error = running.stop().await.unwrap_err();
     assert!(matches!(error, StopError::Unfinished { .. }), "{error}");
+}
+
+/// Lives as long as the handler that holds it.
+struct Held(Arc<AtomicBool>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_outlasts_the_grace_period_is_dropped_and_holds_nothing_for_ever() {
+    async fn hold(State(dropped): State<Arc<AtomicBool>>, Event(_): Event<PaymentProcessed>) {
+        let _held = Held(dropped);
+        std::future::pending::<()>().await;
+    }
+    let server = server();
+    let client = connect(&server).await;
+    let dropped = Arc::new(AtomicBool::new(false));
+    let payments = payments().start(client.clone()).await.unwrap();
+    let service = Service::new("shipping", "1.0.0")
+        .state(dropped.clone())
+        .on(durable("hold", hold));
+    let running = service
+        .grace(Duration::from_millis(50))
+        .start(client.clone())
+        .await
+        .unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    eventually("it is held", async || {
+        consumer(&client, PAYMENTS, "shipping__hold")
+            .await
+            .num_ack_pending
+            == 1
+    })
+    .await;
+    running.stop().await.unwrap_err();
+    eventually("it is dropped", async || dropped.load(Ordering::SeqCst)).await;
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tidewire::prelude::*;
 
 use crate::support::{
-    PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, note, payments, processed, server,
+    PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, note, payments, processed,
+    server,
 };
 
 async fn note_slowly(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
@@ -97,4 +98,41 @@ async fn two_services_with_one_durable_name_have_a_consumer_each() {
         assert_eq!(info.config.metadata["tidewire.service"], name);
         assert_eq!(info.ack_floor.stream_sequence, 3);
     }
+}
+
+async fn ship(booked: Emit<ParcelBooked>, Event(paid): Event<PaymentProcessed>) {
+    booked.emit(ParcelBooked {
+        payment_id: paid.payment_id,
+    });
+}
+
+/// The same event, the same durable name, the same output: two services, so two events.
+#[tokio::test]
+async fn what_two_services_emit_for_one_event_are_two_events() {
+    let server = server();
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let mut running = Vec::new();
+    for name in ["shipping", "express"] {
+        let service = Service::new(name, "1.0.0").context(Context::new("orders.shipping"));
+        running.push(
+            service
+                .on(durable("ship", ship))
+                .start(client.clone())
+                .await
+                .unwrap(),
+        );
+    }
+    payments.bus().publish(&processed("p")).await.unwrap();
+    for name in ["shipping__ship", "express__ship"] {
+        eventually("it is handled", async || {
+            consumer(&client, PAYMENTS, name).await.ack_floor.stream_sequence == 1
+        })
+        .await;
+    }
+    let stream = crate::support::jetstream(&client)
+        .get_stream("ORDERS__SHIPPING")
+        .await
+        .unwrap();
+    assert_eq!(stream.cached_info().state.messages, 2);
 }

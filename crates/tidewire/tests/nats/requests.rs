@@ -45,6 +45,11 @@ async fn process(
         "down" => Err("gateway is down").or_unavailable()?,
         "panic" => panic!("as a test does"),
         "hang" => std::future::pending().await,
+        "much" => {
+            return Ok(Receipt {
+                payment_id: "x".repeat(2 << 20),
+            });
+        }
         _ => {}
     }
     seen.note(payment_id.clone());
@@ -105,6 +110,7 @@ async fn answers_and_refusals_are_typed() {
         ("retry", "failed", true),
         ("down", "unavailable", true),
         ("panic", "panicked", true),
+        ("much", "rejected", false),
     ];
     for (how, code, retryable) in refusals {
         let error = bus.ask(&payment(how)).await.unwrap_err();
@@ -114,9 +120,18 @@ async fn answers_and_refusals_are_typed() {
             "{how}: {error}"
         );
     }
-    // What was emitted left only where the handler succeeded.
+    let large = ProcessPayment {
+        payment_id: "p".into(),
+        how: "x".repeat(2 << 20),
+    };
+    let error = bus.ask(&large).await.unwrap_err();
+    assert!(
+        matches!(error, AskError::TooLarge { .. }) && !error.is_transient(),
+        "{error}"
+    );
+    // What was emitted left only where the handler succeeded, and where only the answer was too large.
     let stored = jetstream(&client).get_stream("ORDERS__PAYMENTS").await.unwrap();
-    assert_eq!(stored.cached_info().state.messages, 1);
+    assert_eq!(stored.cached_info().state.messages, 2);
 }
 
 #[tokio::test]

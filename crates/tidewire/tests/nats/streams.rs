@@ -19,6 +19,12 @@ struct PaymentRefunded {
     payment_id: String,
 }
 
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "orders.refunds.refund.paid", key = payment_id)]
+struct RefundPaid {
+    payment_id: String,
+}
+
 async fn config(server: &tidewire_server::Server) -> Config {
     let client = connect(server).await;
     jetstream(&client)
@@ -79,6 +85,12 @@ async fn settings_grow_and_do_not_shrink() {
     };
     let context = || Context::new("orders.payments");
     let day = Duration::from_secs(86_400);
+    // Shorter than the usual duplicate window, which has to follow.
+    let short = Context::new("orders.refunds").max_age(Duration::from_secs(10));
+    let refunds = Service::new("refunds", "1.0.0")
+        .context(short)
+        .publishes::<RefundPaid>();
+    refunds.start(client.clone()).await.unwrap();
     with(context().max_age(day).max_bytes(1 << 20))
         .start(client.clone())
         .await

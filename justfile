@@ -1,0 +1,37 @@
+# Each recipe is a step of .ci/run, so that what passes here passes there.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# The shop on a nats-server of its own, for a minute: just demo --orders 500
+demo *flags:
+    cargo run --release --bin tidewire -- demo {{ flags }}
+
+# Every test.
+test:
+    .ci/run test
+
+# Whether the code is formatted; `cargo fmt --all` does it.
+fmt:
+    .ci/run fmt
+
+# Lints, warnings being errors.
+clippy:
+    .ci/run clippy
+
+# The documentation, warnings being errors.
+doc:
+    .ci/run doc
+
+# Licences, banned crates and sources of all dependencies.
+deny:
+    .ci/run deny
+
+# The lengths of files, the paths and the links in them.
+house:
+    .ci/run house
+
+# All of it, as CI runs it.
+ci:
+    .ci/run

@@ -23,6 +23,10 @@ pub enum DecodeError {
         found: String,
     },
 
+    /// The message says that it is a `CloudEvent`, and is none that this code reads.
+    #[error("not a CloudEvent that this service reads: {0}")]
+    CloudEvent(String),
+
     /// The id is empty.
     #[error("the envelope's id is empty; give every message an id of its own")]
     EmptyId,

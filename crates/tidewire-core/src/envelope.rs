@@ -1,11 +1,9 @@
 //! A message as it came off the wire.
 
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 use tidewire_subject::Subject;
 
-use crate::{DecodeError, Encoded, Kind, MessageId, Metadata, Timestamp};
+use crate::{DecodeError, Encoded, Kind, MessageId, Metadata, Timestamp, parsed::Parsed};
 
 /// A received message whose envelope is read and whose data is still JSON text.
 ///
@@ -27,27 +25,26 @@ pub struct Envelope {
     data: Box<RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(rename = "type")]
-    kind: Kind,
-    id: String,
-    timestamp: String,
-    #[serde(borrow)]
-    data: &'a RawValue,
-    #[serde(default)]
-    metadata: Option<Map<String, Value>>,
-}
-
 impl Envelope {
-    /// Reads the envelope of a message that came on `subject`.
+    /// Reads a message that came on `subject`, in whichever format its `headers` say; `received` is its time where it
+    /// names none itself.
     ///
     /// # Errors
-    /// [`DecodeError`] where the body is no envelope, or contradicts its subject. The sender must change.
-    pub fn decode(subject: &str, payload: &Bytes) -> Result<Self, DecodeError> {
+    /// [`DecodeError`] where the message is in no known format, or contradicts its subject. The sender must change.
+    pub fn decode<'a>(
+        subject: &str,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        payload: &[u8],
+        received: Timestamp,
+    ) -> Result<Self, DecodeError> {
         let subject = Subject::parse(subject)?;
-        let body: Body<'_> = serde_json::from_slice(payload).map_err(DecodeError::Malformed)?;
-        let metadata = Metadata::from(body.metadata.unwrap_or_default());
+        let Parsed {
+            kind,
+            id,
+            timestamp,
+            metadata,
+            data,
+        } = Parsed::read(headers, payload, received)?;
         if let Some(name) = &metadata.name
             && name != subject.name().as_str()
         {
@@ -56,14 +53,15 @@ impl Envelope {
                 metadata: name.clone(),
             });
         }
+        let key = subject.key().map(|key| key.text().into_owned());
         Ok(Self {
-            kind: body.kind,
-            id: MessageId::from_text(body.id).ok_or(DecodeError::EmptyId)?,
-            timestamp: body.timestamp.parse()?,
-            key: subject.key().map(|key| key.text().into_owned()),
+            kind,
+            id,
+            timestamp,
             subject,
             metadata,
-            data: body.data.to_owned(),
+            key,
+            data,
         })
     }
 

@@ -20,16 +20,19 @@
 //! that holds the messages shared by several services needs this crate alone.
 
 mod any;
+mod cloud_events;
 mod decode_error;
 mod encoded;
 mod envelope;
 mod event_set;
 mod failure;
+mod format;
 mod id;
 mod manifest;
 mod message;
 mod metadata;
 mod outgoing;
+mod parsed;
 mod reply;
 mod settlement;
 mod timestamp;
@@ -42,6 +45,7 @@ pub use encoded::Encoded;
 pub use envelope::Envelope;
 pub use event_set::{EventFamily, EventSet, FamilyEvent};
 pub use failure::{BoxError, Class, Failure, OrFail};
+pub use format::Format;
 pub use id::MessageId;
 pub use manifest::{ContextManifest, HandlerManifest, Manifest, MessageManifest, Start, Transport};
 pub use message::{

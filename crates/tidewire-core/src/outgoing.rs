@@ -1,10 +1,12 @@
 //! A message ready to leave.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Serialize;
 use tidewire_subject::{Key, KeyError, MessageName, NameError, Subject, SubjectError};
 
-use crate::{Kind, Message, MessageId, Metadata, Timestamp, TraceContext, wire};
+use crate::{Format, Kind, Message, MessageId, Metadata, Timestamp, TraceContext, cloud_events, wire};
 
 /// What the sender adds to a message: who it is, when, and what it follows from.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Stamp {
     pub causation_id: Option<String>,
     /// The trace that it belongs to.
     pub trace: TraceContext,
+    /// How it is written.
+    pub format: Format,
 }
 
 /// A message in the form in which it leaves: subject, headers and body.
@@ -31,7 +35,7 @@ pub struct Outgoing {
     /// Its identity, by which a repeated publish is recognised.
     pub id: MessageId,
     /// Header names and values; no value holds a line break.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The envelope.
     pub body: Bytes,
 }
@@ -76,16 +80,6 @@ pub enum EncodeError {
         #[source]
         source: serde_json::Error,
     },
-}
-
-#[derive(Serialize)]
-struct Body<'a, D> {
-    #[serde(rename = "type")]
-    kind: Kind,
-    id: &'a MessageId,
-    timestamp: Timestamp,
-    data: &'a D,
-    metadata: &'a Metadata,
 }
 
 impl Outgoing {
@@ -133,23 +127,26 @@ impl Outgoing {
             causation_id: stamp.causation_id,
             ..Metadata::default()
         };
-        let envelope = Body {
-            kind,
-            id: &stamp.id,
-            timestamp: stamp.timestamp,
-            data,
-            metadata: &metadata,
+        let (id, time) = (&stamp.id, stamp.timestamp);
+        let written = match stamp.format {
+            Format::Tidewire => write_envelope(kind, id, time, &metadata, data),
+            Format::CloudEventsBinary => cloud_events::write_binary(kind, id, time, &metadata, data),
+            Format::CloudEventsStructured => cloud_events::write_structured(kind, id, time, &metadata, data),
         };
-        let body = serde_json::to_vec(&envelope).map_err(|source| EncodeError::Data {
+        let (format_headers, body) = written.map_err(|source| EncodeError::Data {
             name: name.clone(),
             source,
         })?;
-        let mut headers = vec![
-            (wire::MSG_ID, stamp.id.to_string()),
-            (wire::CONTENT_TYPE, wire::JSON.to_owned()),
-            (wire::TW_NAME, name),
-            (wire::TW_VERSION, version.to_string()),
+        let mut headers: Vec<(Cow<'static, str>, String)> = vec![
+            (wire::MSG_ID.into(), stamp.id.to_string()),
+            (wire::TW_NAME.into(), name),
+            (wire::TW_VERSION.into(), version.to_string()),
         ];
+        headers.extend(
+            format_headers
+                .into_iter()
+                .map(|(name, value)| (name.into(), value)),
+        );
         let copies = [
             (wire::TW_CORRELATION_ID, &metadata.correlation_id),
             (wire::TW_CAUSATION_ID, &metadata.causation_id),
@@ -157,15 +154,11 @@ impl Outgoing {
         for (header, value) in copies {
             // Another producer's id may hold anything; the body has it in any case.
             if let Some(value) = value.as_ref().filter(|value| !value.contains(['\r', '\n'])) {
-                headers.push((header, value.clone()));
+                headers.push((header.into(), value.clone()));
             }
         }
-        headers.extend(
-            stamp
-                .trace
-                .headers()
-                .map(|(header, value)| (header, value.to_owned())),
-        );
+        let trace = stamp.trace.headers();
+        headers.extend(trace.map(|(header, value)| (header.into(), value.to_owned())));
         Ok(Self {
             subject,
             id: stamp.id,
@@ -173,4 +166,34 @@ impl Outgoing {
             body: body.into(),
         })
     }
+}
+
+/// What a format makes of a message: its headers, and the body.
+pub(crate) type Written = (Vec<(String, String)>, Vec<u8>);
+
+/// Tidewire's envelope, exactly.
+fn write_envelope<D: Serialize>(
+    kind: Kind,
+    id: &MessageId,
+    timestamp: Timestamp,
+    metadata: &Metadata,
+    data: &D,
+) -> Result<Written, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Body<'a, D> {
+        #[serde(rename = "type")]
+        kind: Kind,
+        id: &'a MessageId,
+        timestamp: Timestamp,
+        data: &'a D,
+        metadata: &'a Metadata,
+    }
+    let body = serde_json::to_vec(&Body {
+        kind,
+        id,
+        timestamp,
+        data,
+        metadata,
+    })?;
+    Ok((vec![(wire::CONTENT_TYPE.to_owned(), wire::JSON.to_owned())], body))
 }

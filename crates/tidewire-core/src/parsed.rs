@@ -39,7 +39,9 @@ impl Parsed {
         let mut attributes = Vec::new();
         for (name, value) in headers {
             if name.eq_ignore_ascii_case(wire::TW_CONTRACT) && value != wire::CONTRACT {
-                return Err(DecodeError::Contract { found: value.to_owned() });
+                return Err(DecodeError::Contract {
+                    found: value.to_owned(),
+                });
             } else if name.eq_ignore_ascii_case(wire::CONTENT_TYPE) {
                 structured = cloud_events::is_structured(value);
                 content_type = Some(value);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tidewire_subject::Subject;
 
-use crate::{EncodeError, Envelope, Kind, Outgoing, Stamp, wire};
+use crate::{DecodeError, EncodeError, Envelope, Kind, Outgoing, Stamp, Timestamp, parsed::Parsed, wire};
 
 /// The `data` of an error answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub struct Reply {
 #[non_exhaustive]
 pub enum ReplyError {
     /// The body is not an answer.
-    #[error("the answer is not a reply envelope: {0}")]
-    Malformed(#[source] serde_json::Error),
+    #[error("the answer is not a reply: {0}")]
+    Malformed(#[source] DecodeError),
     /// The data does not fit the declared reply.
     #[error("the answer's data does not fit the declared reply type: {0}")]
     Invalid(#[source] serde_json::Error),
@@ -89,11 +89,11 @@ impl Reply {
     pub fn error(self, error: &ErrorBody) -> Result<Outgoing, EncodeError> {
         let mut outgoing = self.write(Kind::Error, error)?;
         let line = error.message.replace(['\r', '\n'], " ");
-        outgoing.headers.push((wire::SERVICE_ERROR, line));
+        outgoing.headers.push((wire::SERVICE_ERROR.into(), line));
         let code = if error.retryable { 503 } else { 422 };
         outgoing
             .headers
-            .push((wire::SERVICE_ERROR_CODE, code.to_string()));
+            .push((wire::SERVICE_ERROR_CODE.into(), code.to_string()));
         Ok(outgoing)
     }
 
@@ -101,21 +101,19 @@ impl Reply {
         Outgoing::write(kind, self.subject, self.version, self.key, data, self.stamp)
     }
 
-    /// What an answer's payload says: the reply, or the error that the service gave instead.
+    /// What an answer says, in whichever format its `headers` say: the reply, or the error that the service gave
+    /// instead. `received` is its time where it names none itself.
     ///
     /// # Errors
-    /// [`ReplyError`] where the payload is neither.
-    pub fn read<R: DeserializeOwned>(payload: &[u8]) -> Result<Result<R, ErrorBody>, ReplyError> {
-        #[derive(Deserialize)]
-        struct Body<'a> {
-            #[serde(rename = "type")]
-            kind: Kind,
-            #[serde(borrow)]
-            data: &'a serde_json::value::RawValue,
-        }
-        let body: Body<'_> = serde_json::from_slice(payload).map_err(ReplyError::Malformed)?;
-        let data = body.data.get();
-        match body.kind {
+    /// [`ReplyError`] where it is neither.
+    pub fn read<'a, R: DeserializeOwned>(
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        payload: &[u8],
+        received: Timestamp,
+    ) -> Result<Result<R, ErrorBody>, ReplyError> {
+        let parsed = Parsed::read(headers, payload, received).map_err(ReplyError::Malformed)?;
+        let data = parsed.data.get();
+        match parsed.kind {
             Kind::Reply => serde_json::from_str(data).map(Ok).map_err(ReplyError::Invalid),
             Kind::Error => serde_json::from_str(data).map(Err).map_err(ReplyError::Invalid),
             other => Err(ReplyError::WrongKind(other)),

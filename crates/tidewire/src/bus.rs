@@ -92,6 +92,7 @@ impl Bus {
             correlation_id: None,
             causation_id: None,
             trace: TraceContext::default(),
+            format: self.sender.format(),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tidewire_core::{DecodeError, Envelope, TraceContext, wire};
+use tidewire_core::{DecodeError, Envelope};
 
 use crate::{
-    headers::{header, trace_context},
+    clock,
+    headers::{pairs, trace_context},
     outbox::Outbox,
     sender::Sender,
 };
@@ -25,18 +26,10 @@ impl Delivery {
         handler: &Arc<str>,
         sender: &Sender,
     ) -> Result<Self, DecodeError> {
-        if let Some(contract) = message
-            .headers
-            .as_ref()
-            .and_then(|headers| header(headers, wire::TW_CONTRACT))
-            && contract != wire::CONTRACT
-        {
-            return Err(DecodeError::Contract {
-                found: contract.to_owned(),
-            });
-        }
-        let envelope = Arc::new(Envelope::decode(&message.subject, &message.payload)?);
-        let trace: TraceContext = trace_context(message.headers.as_ref());
+        let headers = message.headers.as_ref();
+        let envelope = Envelope::decode(&message.subject, pairs(headers), &message.payload, clock::now())?;
+        let envelope = Arc::new(envelope);
+        let trace = trace_context(headers);
         tracing::trace!(target: "tidewire::walk", "decoded");
         let outbox = Arc::new(Outbox::new(
             envelope.clone(),

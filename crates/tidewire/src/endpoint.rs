@@ -110,7 +110,10 @@ async fn respond(
     refusal: Option<&ErrorBody>,
 ) {
     let (headers, body) = if let Some(reply) = &reply {
-        let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = reply
+            .headers
+            .iter()
+            .map(|(name, value)| (&**name, value.as_str()));
         (header_map(headers), reply.body.clone())
     } else {
         // No envelope can be written: the caller hears at least the protocol's headers.
@@ -142,5 +145,6 @@ fn fresh_stamp(sender: &Sender) -> Stamp {
         correlation_id: None,
         causation_id: None,
         trace: TraceContext::default(),
+        format: sender.format(),
     }
 }

@@ -40,6 +40,16 @@ pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
         .map(HeaderValue::as_str)
 }
 
+/// Names and values, one by one.
+pub(crate) fn pairs(headers: Option<&HeaderMap>) -> impl Iterator<Item = (&str, &str)> {
+    headers.into_iter().flat_map(|headers| {
+        headers.iter().flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values.iter().map(move |value| (name, value.as_str()))
+        })
+    })
+}
+
 /// The trace that a message belongs to.
 pub(crate) fn trace_context(headers: Option<&HeaderMap>) -> TraceContext {
     let take = |name| {

@@ -104,6 +104,7 @@ impl Outbox {
             correlation_id: Some(self.input.correlation_id().to_owned()),
             causation_id: Some(self.input.id.to_string()),
             trace: self.trace.clone(),
+            format: self.sender.format(),
         }
     }
 }

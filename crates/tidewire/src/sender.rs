@@ -9,12 +9,13 @@ use async_nats::{Client, RequestErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
-use tidewire_core::{ErrorBody, Outgoing, Reply, wire};
+use tidewire_core::{ErrorBody, Format, Outgoing, Reply, wire};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     ask::AskError,
-    headers::{header, header_map},
+    clock,
+    headers::{header, header_map, pairs},
     publish_error::PublishError,
 };
 
@@ -45,6 +46,8 @@ pub struct Stored {
 pub(crate) struct Sender {
     client: Client,
     service: Arc<str>,
+    /// How it writes.
+    format: Format,
 }
 
 #[derive(Deserialize)]
@@ -67,15 +70,20 @@ struct ApiError {
 }
 
 impl Sender {
-    pub(crate) fn new(client: Client, service: &str) -> Self {
+    pub(crate) fn new(client: Client, service: &str, format: Format) -> Self {
         Self {
             client,
             service: service.into(),
+            format,
         }
     }
 
     pub(crate) fn service(&self) -> &str {
         &self.service
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -91,7 +99,7 @@ impl Sender {
         let headers = outgoing
             .headers
             .iter()
-            .map(|(name, value)| (*name, value.as_str()));
+            .map(|(name, value)| (&**name, value.as_str()));
         let headers = header_map(headers.chain([(wire::EXPECTED_STREAM, stream.as_str())]))?;
         let deadline = Instant::now() + STORED_WITHIN;
         let mut pause = FIRST_PAUSE;
@@ -164,7 +172,7 @@ impl Sender {
             outgoing
                 .headers
                 .iter()
-                .map(|(name, value)| (*name, value.as_str())),
+                .map(|(name, value)| (&**name, value.as_str())),
         )?;
         let request = async_nats::Request::new()
             .headers(headers)
@@ -199,7 +207,7 @@ impl Sender {
                 });
             }
         };
-        let read = Reply::read(&message.payload);
+        let read = Reply::read(pairs(message.headers.as_ref()), &message.payload, clock::now());
         match (
             read,
             message

@@ -7,7 +7,7 @@ use std::{pin::pin, time::Duration};
 
 use async_nats::Client;
 use tidewire_core::{
-    CommandMessage, FreeEvent, Manifest, MessageManifest, MessageType, QueryMessage, RequestMessage,
+    CommandMessage, Format, FreeEvent, Manifest, MessageManifest, MessageType, QueryMessage, RequestMessage,
 };
 
 use crate::{
@@ -58,6 +58,7 @@ pub struct Service<S = ()> {
     publishes: Vec<(MessageType, MessageManifest)>,
     asks: Vec<(MessageType, MessageManifest)>,
     grace: Duration,
+    format: Format,
 }
 
 impl Service<()> {
@@ -74,6 +75,7 @@ impl Service<()> {
             publishes: Vec::new(),
             asks: Vec::new(),
             grace: Duration::from_secs(25),
+            format: Format::default(),
         }
     }
 
@@ -88,6 +90,7 @@ impl Service<()> {
             publishes,
             asks,
             grace,
+            format,
         } = self;
         Service {
             name,
@@ -98,6 +101,7 @@ impl Service<()> {
             publishes,
             asks,
             grace,
+            format,
         }
     }
 }
@@ -157,6 +161,13 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// Lets the [`Bus`](crate::Bus) ask `M`. What handlers ask needs no such line: their arguments say it.
     pub fn asks<M: RequestMessage>(mut self) -> Self {
         self.asks.push((M::TYPE, MessageManifest::request::<M>()));
+        self
+    }
+
+    /// How this service writes what it sends; [`Format::Tidewire`] by default. Every format is read, whatever is chosen
+    /// here.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
         self
     }
 

@@ -36,7 +36,9 @@ pub(crate) fn read_structured(payload: &[u8], received: Timestamp) -> Result<Par
         serde_json::from_slice(payload).map_err(DecodeError::Malformed)?;
     let data = members.remove("data");
     if members.remove("data_base64").is_some() {
-        return Err(DecodeError::CloudEvent("data_base64 holds bytes, and this service reads JSON data".into()));
+        return Err(DecodeError::CloudEvent(
+            "data_base64 holds bytes, and this service reads JSON data".into(),
+        ));
     }
     let mut attributes = Attributes::new();
     for (name, value) in members {
@@ -48,16 +50,29 @@ pub(crate) fn read_structured(payload: &[u8], received: Timestamp) -> Result<Par
         attributes.insert(name, text);
     }
     json_only(attributes.get("datacontenttype").map(String::as_str))?;
-    parsed(attributes, data.unwrap_or_else(|| RawValue::NULL.to_owned()), received)
+    parsed(
+        attributes,
+        data.unwrap_or_else(|| RawValue::NULL.to_owned()),
+        received,
+    )
 }
 
 fn json_only(content_type: Option<&str>) -> Result<(), DecodeError> {
-    let Some(content_type) = content_type else { return Ok(()) };
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(content_type) = content_type else {
+        return Ok(());
+    };
+    let media_type = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     if media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json") {
         return Ok(());
     }
-    Err(DecodeError::CloudEvent(format!("the data is `{media_type}`, and this service reads JSON data")))
+    Err(DecodeError::CloudEvent(format!(
+        "the data is `{media_type}`, and this service reads JSON data"
+    )))
 }
 
 fn parsed(
@@ -70,10 +85,16 @@ fn parsed(
             .remove(name)
             .ok_or_else(|| DecodeError::CloudEvent(format!("the attribute `{name}` is missing")))
     };
-    let (specversion, id, name, source) =
-        (required("specversion")?, required("id")?, required("type")?, required("source")?);
+    let (specversion, id, name, source) = (
+        required("specversion")?,
+        required("id")?,
+        required("type")?,
+        required("source")?,
+    );
     if specversion != "1.0" {
-        return Err(DecodeError::CloudEvent(format!("specversion is `{specversion}`, and this service reads 1.0")));
+        return Err(DecodeError::CloudEvent(format!(
+            "specversion is `{specversion}`, and this service reads 1.0"
+        )));
     }
     let timestamp = match attributes.remove("time") {
         Some(time) => time.parse()?,
@@ -83,15 +104,28 @@ fn parsed(
         Some(kind) => serde_json::from_value(Value::String(kind)).map_err(DecodeError::Malformed)?,
         None => Kind::Event,
     };
-    let version = attributes.remove("twversion").and_then(|version| version.parse().ok());
-    let entries = attributes.remove("twmeta").map(|entries| serde_json::from_str(&entries));
-    let mut entries: serde_json::Map<String, Value> =
-        entries.transpose().map_err(DecodeError::Malformed)?.unwrap_or_default();
-    let (key, correlation_id, causation_id) =
-        (attributes.remove("subject"), attributes.remove("correlationid"), attributes.remove("causationid"));
+    let version = attributes
+        .remove("twversion")
+        .and_then(|version| version.parse().ok());
+    let entries = attributes
+        .remove("twmeta")
+        .map(|entries| serde_json::from_str(&entries));
+    let mut entries: serde_json::Map<String, Value> = entries
+        .transpose()
+        .map_err(DecodeError::Malformed)?
+        .unwrap_or_default();
+    let (key, correlation_id, causation_id) = (
+        attributes.remove("subject"),
+        attributes.remove("correlationid"),
+        attributes.remove("causationid"),
+    );
     attributes.remove("datacontenttype");
     // Extensions of others are the sender's own metadata.
-    entries.extend(attributes.into_iter().map(|(name, value)| (name, Value::String(value))));
+    entries.extend(
+        attributes
+            .into_iter()
+            .map(|(name, value)| (name, Value::String(value))),
+    );
     let metadata = Metadata {
         name: Some(name),
         version,
@@ -102,5 +136,11 @@ fn parsed(
         entries,
     };
     let id = MessageId::from_text(id).ok_or(DecodeError::EmptyId)?;
-    Ok(Parsed { kind, id, timestamp, metadata, data })
+    Ok(Parsed {
+        kind,
+        id,
+        timestamp,
+        metadata,
+        data,
+    })
 }

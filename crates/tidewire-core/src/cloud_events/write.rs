@@ -4,7 +4,7 @@ use serde::{Serialize, ser::SerializeMap};
 use serde_json::Value;
 
 use super::attributes::{PREFIX, STRUCTURED, escape};
-use crate::{Kind, MessageId, Metadata, Timestamp, wire};
+use crate::{Kind, MessageId, Metadata, Timestamp, outgoing::Written, wire};
 
 /// The attributes that are there, in a fixed order, as text.
 fn attributes<'a>(
@@ -40,7 +40,7 @@ pub(crate) fn write_binary<D: Serialize>(
     timestamp: Timestamp,
     metadata: &Metadata,
     data: &D,
-) -> Result<(Vec<(String, String)>, Vec<u8>), serde_json::Error> {
+) -> Result<Written, serde_json::Error> {
     let body = serde_json::to_vec(data)?;
     let mut headers: Vec<_> = attributes(kind, id, timestamp, metadata)
         .into_iter()
@@ -57,7 +57,7 @@ pub(crate) fn write_structured<D: Serialize>(
     timestamp: Timestamp,
     metadata: &Metadata,
     data: &D,
-) -> Result<(Vec<(String, String)>, Vec<u8>), serde_json::Error> {
+) -> Result<Written, serde_json::Error> {
     let mut body = Vec::new();
     let mut writer = serde_json::Serializer::new(&mut body);
     let attributes = attributes(kind, id, timestamp, metadata);

@@ -3,8 +3,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn decode(subject: &str, body: &str) -> Result<Envelope, DecodeError> {
-    Envelope::decode(subject, &Bytes::copy_from_slice(body.as_bytes()))
+    Envelope::decode(
+        subject,
+        std::iter::empty(),
+        body.as_bytes(),
+        NOON.parse().unwrap(),
+    )
 }
+
+const NOON: &str = "2026-03-20T12:00:00Z";
 
 const FIVE_FIELDS: &str = r#"{"type":"event","id":"evt_123","timestamp":"2024-03-20T10:00:00Z",
     "data":{"amount":5},"metadata":{"user":"ann"}}"#;
@@ -58,7 +65,7 @@ fn the_key_is_unescaped() {
 proptest! {
     #[test]
     fn no_input_panics(subject in ".{0,60}", body in prop::collection::vec(any::<u8>(), 0..200)) {
-        drop(Envelope::decode(&subject, &Bytes::from(body)));
+        drop(Envelope::decode(&subject, std::iter::empty(), &body, NOON.parse().unwrap()));
     }
 
     #[test]

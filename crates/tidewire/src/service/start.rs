@@ -41,7 +41,8 @@ pub(super) async fn start<S>(service: Service<S>, nats: Client) -> Result<Runnin
         .await?;
     }
     sent_events_are_kept(&service, &js, &manifest).await?;
-    let wiring = Wiring::start(Sender::new(nats, &manifest.service)).map_err(StartError::Threads)?;
+    let wiring =
+        Wiring::start(Sender::new(nats, &manifest.service, service.format)).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
     // Whatever fails from here on, the service's tasks end with `running`.
     let running = Running::new(wiring.clone(), bus, manifest, service.grace);

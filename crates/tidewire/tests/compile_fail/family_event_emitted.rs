@@ -23,7 +23,9 @@ struct PlaceOrder {
 }
 
 async fn place(placed: Emit<OrderPlaced>, Command(order): Command<PlaceOrder>) {
-    placed.emit(OrderPlaced { order_id: order.order_id });
+    placed.emit(OrderPlaced {
+        order_id: order.order_id,
+    });
 }
 
 fn main() {

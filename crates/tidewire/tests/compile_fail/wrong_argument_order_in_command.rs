@@ -23,7 +23,5 @@ async fn place(Command(_order): Command<PlaceOrder>, State(_tills): State<Tills>
 }
 
 fn main() {
-    let _ = Service::new("orders", "1.0.0")
-        .state(Tills)
-        .command(place);
+    let _ = Service::new("orders", "1.0.0").state(Tills).command(place);
 }

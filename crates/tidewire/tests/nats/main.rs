@@ -9,6 +9,7 @@
 
 mod backpressure;
 mod blocking;
+mod cloud_events;
 mod delivery;
 mod drain;
 mod failures;

@@ -24,6 +24,10 @@ clippy:
 doc:
     .ci/run doc
 
+# Programs in Python and JavaScript against our services; needs python3 and npm, and installs clients into target/foreign.
+foreign:
+    .ci/run foreign
+
 # Licences, banned crates and sources of all dependencies.
 deny:
     .ci/run deny

@@ -13,7 +13,7 @@ use std::error::Error;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidewire::{Running, StartError, async_nats::Client, prelude::*};
+use tidewire::{Connection, Running, StartError, prelude::*};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ async fn show(State(screen): State<Sender<i32>>, Event(measured): Event<Measured
 }
 
 /// One instance of the service `screen`.
-async fn screen(nats: &Client) -> Result<(Running, Receiver<i32>), StartError> {
+async fn screen(nats: &Connection) -> Result<(Running, Receiver<i32>), StartError> {
     let (sender, shown) = mpsc::channel(8);
     let service = Service::new("screen", "1.0.0").state(sender).on(live(show));
     Ok((service.start(nats.clone()).await?, shown))

@@ -7,7 +7,7 @@ mod attributes;
 mod read;
 mod write;
 
-pub(crate) use attributes::{attribute, is_structured};
+pub(crate) use attributes::{attribute, is_structured, is_structured_body};
 pub(crate) use read::{read_binary, read_structured};
 pub(crate) use write::{write_binary, write_structured};
 

@@ -2,15 +2,21 @@
 
 use tidewire_subject::SubjectError;
 
-use crate::{InvalidTimestamp, Kind, MessageType};
+use crate::{InvalidJson, Kind, MessageType};
 
 /// A message that cannot be understood, and why. Trying again does not help: the code or the sender must change.
-#[derive(Debug, thiserror::Error)]
+///
+/// No text here shows what was in the body, for it goes to logs; only `metadata.name`, where it reads as a name.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The body is not an envelope.
     #[error("the body is not an envelope (a JSON object with type, id, timestamp, data, metadata): {0}")]
-    Malformed(#[source] serde_json::Error),
+    Malformed(#[source] InvalidJson),
+
+    /// The body is not JSON, and the handler takes it as such.
+    #[error("the body is not JSON: {0}")]
+    NotJson(#[source] InvalidJson),
 
     /// The subject is not one of ours.
     #[error("the subject is not <domain>[.v<major>].<context>.<entity>.<action>[.<key>]: {0}")]
@@ -32,18 +38,19 @@ pub enum DecodeError {
     EmptyId,
 
     /// The timestamp is not RFC 3339.
-    #[error("the envelope's timestamp is not RFC 3339: {0}")]
-    Timestamp(#[from] InvalidTimestamp),
+    #[error("the message's time is not RFC 3339; write for example 2026-03-20T10:00:00Z")]
+    Timestamp,
 
     /// `metadata.name` contradicts the subject.
     #[error(
-        "metadata.name is `{metadata}` but the subject says `{subject}`; the sender must make them agree"
+        "metadata.name is {} but the subject says `{subject}`; the sender must make them agree",
+        quoted(.metadata.as_deref())
     )]
     NameMismatch {
         /// The name in the subject.
         subject: String,
-        /// The name in the metadata.
-        metadata: String,
+        /// The name in the metadata; `None` where that is no name, for it may then be anything.
+        metadata: Option<String>,
     },
 
     /// The envelope's `type` is not what the handler takes.
@@ -84,11 +91,28 @@ pub enum DecodeError {
         name: String,
         /// What serde says of it.
         #[source]
-        source: serde_json::Error,
+        source: InvalidJson,
     },
 }
 
 impl DecodeError {
+    /// A body that was to be an envelope.
+    pub(crate) fn malformed(error: serde_json::Error) -> Self {
+        Self::Malformed(error.into())
+    }
+
+    /// The body of a message on `subject`, which was to be the JSON of a type.
+    pub fn of_json(subject: &str, error: serde_json::Error) -> Self {
+        let source = InvalidJson::from(error);
+        if source.is_syntax() {
+            return Self::NotJson(source);
+        }
+        Self::Invalid {
+            name: subject.into(),
+            source,
+        }
+    }
+
     /// A message that none of `expected` describes.
     pub fn unknown(name: &str, expected: &[MessageType]) -> Self {
         let names: Vec<_> = expected.iter().map(|t| format!("`{}`", t.name)).collect();
@@ -106,4 +130,8 @@ impl DecodeError {
             _ => "malformed",
         }
     }
+}
+
+fn quoted(name: Option<&str>) -> String {
+    name.map_or_else(|| "no name".into(), |name| format!("`{name}`"))
 }

@@ -45,7 +45,7 @@ impl Encoded<'_> {
         }
         serde_json::from_str(self.data.get()).map_err(|source| DecodeError::Invalid {
             name: self.name.into(),
-            source,
+            source: source.into(),
         })
     }
 }

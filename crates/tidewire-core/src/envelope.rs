@@ -1,7 +1,7 @@
 //! A message as it came off the wire.
 
 use serde_json::value::RawValue;
-use tidewire_subject::Subject;
+use tidewire_subject::{MessageName, Subject};
 
 use crate::{DecodeError, Encoded, Kind, MessageId, Metadata, Timestamp, parsed::Parsed};
 
@@ -44,13 +44,14 @@ impl Envelope {
             timestamp,
             metadata,
             data,
+            ..
         } = Parsed::read(headers, payload, received)?;
         if let Some(name) = &metadata.name
             && name != subject.name().as_str()
         {
             return Err(DecodeError::NameMismatch {
                 subject: subject.name().as_str().into(),
-                metadata: name.clone(),
+                metadata: MessageName::parse(name).is_ok().then(|| name.clone()),
             });
         }
         let key = subject.key().map(|key| key.text().into_owned());

@@ -10,7 +10,7 @@ pub enum Format {
     /// Tidewire's envelope: one JSON object with `type`, `id`, `timestamp`, `data` and `metadata`.
     #[default]
     Tidewire,
-    /// [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md),
+    /// [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/nats-protocol-binding.md),
     /// binary mode: attributes in `ce-…` headers, the body is the data.
     CloudEventsBinary,
     /// CloudEvents 1.0, structured mode: one JSON object as `application/cloudevents+json`.

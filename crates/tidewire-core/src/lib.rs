@@ -25,9 +25,11 @@ mod decode_error;
 mod encoded;
 mod envelope;
 mod event_set;
+mod extras;
 mod failure;
 mod format;
 mod id;
+mod invalid_json;
 mod manifest;
 mod message;
 mod metadata;
@@ -37,6 +39,7 @@ mod reply;
 mod settlement;
 mod timestamp;
 mod trace;
+mod unique;
 pub mod wire;
 
 pub use any::Any;
@@ -44,15 +47,18 @@ pub use decode_error::DecodeError;
 pub use encoded::Encoded;
 pub use envelope::Envelope;
 pub use event_set::{EventFamily, EventSet, FamilyEvent};
+pub use extras::Extras;
 pub use failure::{BoxError, Class, Failure, OrFail};
 pub use format::Format;
 pub use id::MessageId;
+pub use invalid_json::InvalidJson;
 pub use manifest::{ContextManifest, HandlerManifest, Manifest, MessageManifest, Start, Transport};
 pub use message::{
     CommandMessage, EventMessage, FreeEvent, Kind, Message, MessageType, QueryMessage, RequestMessage,
 };
 pub use metadata::Metadata;
 pub use outgoing::{EncodeError, Outgoing, Stamp};
+pub use parsed::Parsed;
 pub use reply::{ErrorBody, Reply, ReplyError};
 pub use settlement::{Outcome, Settlement, retry_delay};
 pub use timestamp::{InvalidTimestamp, Timestamp};

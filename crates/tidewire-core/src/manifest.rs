@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{EventMessage, Kind, Message, MessageType, RequestMessage, Timestamp};
@@ -11,14 +11,14 @@ use crate::{EventMessage, Kind, Message, MessageType, RequestMessage, Timestamp}
 /// Everything that a service's declaration says: what it hears, what it sends, and the streams it owns.
 ///
 /// Kept in git as a reviewed file, it makes a contract that changes unseen fail a test.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The service's name.
     pub service: String,
     /// The service's version.
     pub version: String,
     /// The wire contract that it speaks.
-    pub contract: &'static str,
+    pub contract: String,
     /// The contexts whose streams this service keeps.
     pub contexts: Vec<ContextManifest>,
     /// What it handles, in the order of declaration.
@@ -32,7 +32,7 @@ pub struct Manifest {
 }
 
 /// A context and the stream of its events.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContextManifest {
     /// `<domain>[.v<major>].<context>`.
     pub name: String,
@@ -41,11 +41,11 @@ pub struct ContextManifest {
     /// What this service adds to the stream's subjects.
     pub subjects: Vec<String>,
     /// The settings that were declared, by name.
-    pub settings: BTreeMap<&'static str, Value>,
+    pub settings: BTreeMap<String, Value>,
 }
 
 /// One handler.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HandlerManifest {
     /// The durable's name, or the name of the message that is answered or watched.
     pub name: String,
@@ -55,12 +55,15 @@ pub struct HandlerManifest {
     pub emits: Vec<String>,
     /// The names of the commands and queries that it may ask.
     pub asks: Vec<String>,
+    /// The types of the layers around it, in the order in which a message meets them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
     /// How messages reach it.
     pub transport: Transport,
 }
 
 /// How messages reach a handler.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Transport {
@@ -92,7 +95,7 @@ pub enum Transport {
 }
 
 /// Where a durable consumer begins when it is made; afterwards it goes on where it was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Start {
@@ -108,7 +111,7 @@ pub enum Start {
 }
 
 /// The contract of one message.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageManifest {
     /// Event, command or query.
     pub kind: Kind,
@@ -119,7 +122,7 @@ pub struct MessageManifest {
     /// The JSON Schema of its data, as this service reads it.
     pub schema: Value,
     /// The JSON Schema of the answer, for commands and queries.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Value>,
 }
 

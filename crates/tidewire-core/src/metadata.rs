@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::unique::Unique;
+
 /// The envelope's `metadata`: our fields, and whatever the sender added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Metadata {
@@ -27,6 +29,12 @@ pub struct Metadata {
     /// The sender's own entries; one of our names with a value of another type is the sender's too.
     #[serde(flatten)]
     pub entries: Map<String, Value>,
+}
+
+impl Metadata {
+    pub(crate) fn from_members(members: Unique<Value>) -> Self {
+        Map::from_iter(members.0).into()
+    }
 }
 
 impl From<Map<String, Value>> for Metadata {

@@ -4,9 +4,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tidewire_subject::{Key, KeyError, MessageName, NameError, Subject, SubjectError};
 
-use crate::{Format, Kind, Message, MessageId, Metadata, Timestamp, TraceContext, cloud_events, wire};
+use crate::{
+    Extras, Format, Kind, Message, MessageId, Metadata, Timestamp, TraceContext, cloud_events,
+    extras::check_size, wire,
+};
 
 /// What the sender adds to a message: who it is, when, and what it follows from.
 #[derive(Clone, Debug)]
@@ -71,6 +75,36 @@ pub enum EncodeError {
         #[source]
         source: SubjectError,
     },
+    /// A header belongs to the framework.
+    #[error(
+        "the header `{name}` is the framework's, as all that begin with Nats-, Tw- and ce-; take another name"
+    )]
+    ReservedHeader {
+        /// The header.
+        name: String,
+    },
+    /// A header cannot be sent.
+    #[error(
+        "the header {name:?} cannot be sent: a name has no space and no colon, a value is one line of text"
+    )]
+    Header {
+        /// The header.
+        name: String,
+    },
+    /// An entry of the metadata belongs to the framework.
+    #[error("the metadata entry `{name}` is the framework's, as all that begin with tw_; take another name")]
+    ReservedMetadata {
+        /// The entry.
+        name: String,
+    },
+    /// The headers are larger than a stream takes.
+    #[error("the headers have {size} bytes and a stream takes {limit}; put what is large into the data")]
+    HeadersTooLarge {
+        /// Their size in bytes.
+        size: usize,
+        /// The most that a stream takes.
+        limit: usize,
+    },
     /// The value cannot be written as JSON.
     #[error("`{name}` cannot be written as JSON: {source}")]
     Data {
@@ -83,11 +117,12 @@ pub enum EncodeError {
 }
 
 impl Outgoing {
-    /// Writes `message` with `stamp`.
+    /// Writes `message` with `stamp` and what the sender adds.
     ///
     /// # Errors
-    /// [`EncodeError`] where its key or its data cannot be written; nothing was sent.
-    pub fn message<M: Message>(message: &M, stamp: Stamp) -> Result<Self, EncodeError> {
+    /// [`EncodeError`] where its key, its data or the extras cannot be written; nothing was sent.
+    pub fn message<M: Message>(message: &M, stamp: Stamp, extras: Extras) -> Result<Self, EncodeError> {
+        extras.check()?;
         let contract = M::TYPE;
         let key = message.key();
         if key.is_some() != contract.keyed {
@@ -106,7 +141,33 @@ impl Outgoing {
             name: contract.name,
             source,
         })?;
-        Self::write(contract.kind, subject, contract.version, key, message, stamp)
+        Self::write(
+            contract.kind,
+            subject,
+            contract.version,
+            key,
+            message,
+            stamp,
+            extras,
+        )
+    }
+
+    /// Writes a message whose type this program does not have: `data` is JSON text that nobody has checked, and the key
+    /// is the subject's.
+    ///
+    /// # Errors
+    /// [`EncodeError`] where the extras cannot be sent.
+    pub fn untyped(
+        kind: Kind,
+        subject: Subject,
+        version: u32,
+        data: &RawValue,
+        stamp: Stamp,
+        extras: Extras,
+    ) -> Result<Self, EncodeError> {
+        extras.check()?;
+        let key = subject.key().map(|key| key.text().into_owned());
+        Self::write(kind, subject, version, key, &data, stamp, extras)
     }
 
     pub(crate) fn write<D: Serialize>(
@@ -116,6 +177,7 @@ impl Outgoing {
         key: Option<String>,
         data: &D,
         stamp: Stamp,
+        extras: Extras,
     ) -> Result<Self, EncodeError> {
         let name = subject.name().as_str().to_owned();
         let metadata = Metadata {
@@ -125,7 +187,7 @@ impl Outgoing {
             key,
             correlation_id: Some(stamp.correlation_id.unwrap_or_else(|| stamp.id.to_string())),
             causation_id: stamp.causation_id,
-            ..Metadata::default()
+            entries: extras.metadata,
         };
         let (id, time) = (&stamp.id, stamp.timestamp);
         let written = match stamp.format {
@@ -159,6 +221,13 @@ impl Outgoing {
         }
         let trace = stamp.trace.headers();
         headers.extend(trace.map(|(header, value)| (header.into(), value.to_owned())));
+        headers.extend(
+            extras
+                .headers
+                .into_iter()
+                .map(|(header, value)| (header.into(), value)),
+        );
+        check_size(headers.iter().map(|(header, value)| (&**header, value.as_str())))?;
         Ok(Self {
             subject,
             id: stamp.id,

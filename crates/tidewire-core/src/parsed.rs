@@ -1,18 +1,27 @@
 //! What every format says, once it is read.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
-use crate::{DecodeError, Kind, MessageId, Metadata, Timestamp, cloud_events, wire};
+use crate::{DecodeError, Format, Kind, MessageId, Metadata, Timestamp, cloud_events, unique::Unique, wire};
 
-/// A message without its subject.
-#[derive(Debug)]
-pub(crate) struct Parsed {
-    pub(crate) kind: Kind,
-    pub(crate) id: MessageId,
-    pub(crate) timestamp: Timestamp,
-    pub(crate) metadata: Metadata,
-    pub(crate) data: Box<RawValue>,
+/// What a message says of itself, whatever its subject: for tools that look at subjects of every kind.
+///
+/// A handler reads an [`Envelope`](crate::Envelope), whose subject is one of ours and agrees with it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// How it was written.
+    pub format: Format,
+    /// Event, command, query, reply or error.
+    pub kind: Kind,
+    /// The message's identity.
+    pub id: MessageId,
+    /// When it was sent.
+    pub timestamp: Timestamp,
+    /// What the sender says beside the data.
+    pub metadata: Metadata,
+    /// JSON text.
+    pub data: Box<RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -24,12 +33,15 @@ struct Body<'a> {
     #[serde(borrow)]
     data: &'a RawValue,
     #[serde(default)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<Unique<Value>>,
 }
 
 impl Parsed {
     /// Reads a message in whichever format its headers say; `received` is its time where it names none itself.
-    pub(crate) fn read<'a>(
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the message is in no known format.
+    pub fn read<'a>(
         headers: impl Iterator<Item = (&'a str, &'a str)>,
         payload: &[u8],
         received: Timestamp,
@@ -54,17 +66,24 @@ impl Parsed {
         } else if attributes.iter().any(|(name, _)| name == "specversion") {
             cloud_events::read_binary(&attributes, content_type, payload, received)
         } else {
-            Self::read_envelope(payload)
+            // Before NATS had headers its binding was structured mode alone, and some producers still write that.
+            Self::read_envelope(payload).or_else(|error| {
+                if cloud_events::is_structured_body(payload) {
+                    return cloud_events::read_structured(payload, received);
+                }
+                Err(error)
+            })
         }
     }
 
     fn read_envelope(payload: &[u8]) -> Result<Self, DecodeError> {
-        let body: Body<'_> = serde_json::from_slice(payload).map_err(DecodeError::Malformed)?;
+        let body: Body<'_> = serde_json::from_slice(payload).map_err(DecodeError::malformed)?;
         Ok(Self {
+            format: Format::Tidewire,
             kind: body.kind,
             id: MessageId::from_text(body.id).ok_or(DecodeError::EmptyId)?,
-            timestamp: body.timestamp.parse()?,
-            metadata: body.metadata.unwrap_or_default().into(),
+            timestamp: body.timestamp.parse().map_err(|_| DecodeError::Timestamp)?,
+            metadata: body.metadata.map(Metadata::from_members).unwrap_or_default(),
             data: body.data.to_owned(),
         })
     }

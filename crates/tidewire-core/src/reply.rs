@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tidewire_subject::Subject;
 
-use crate::{DecodeError, EncodeError, Envelope, Kind, Outgoing, Stamp, Timestamp, parsed::Parsed, wire};
+use crate::{
+    DecodeError, EncodeError, Envelope, Extras, InvalidJson, Kind, Outgoing, Stamp, Timestamp,
+    parsed::Parsed, wire,
+};
 
 /// The `data` of an error answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +42,7 @@ pub enum ReplyError {
     Malformed(#[source] DecodeError),
     /// The data does not fit the declared reply.
     #[error("the answer's data does not fit the declared reply type: {0}")]
-    Invalid(#[source] serde_json::Error),
+    Invalid(#[source] InvalidJson),
     /// The envelope is of another type.
     #[error("the answer came with type `{0}`; a service answers with `reply` or `error`")]
     WrongKind(Kind),
@@ -98,7 +101,16 @@ impl Reply {
     }
 
     fn write<D: Serialize>(self, kind: Kind, data: &D) -> Result<Outgoing, EncodeError> {
-        Outgoing::write(kind, self.subject, self.version, self.key, data, self.stamp)
+        let extras = Extras::default();
+        Outgoing::write(
+            kind,
+            self.subject,
+            self.version,
+            self.key,
+            data,
+            self.stamp,
+            extras,
+        )
     }
 
     /// What an answer says, in whichever format its `headers` say: the reply, or the error that the service gave
@@ -113,9 +125,10 @@ impl Reply {
     ) -> Result<Result<R, ErrorBody>, ReplyError> {
         let parsed = Parsed::read(headers, payload, received).map_err(ReplyError::Malformed)?;
         let data = parsed.data.get();
+        let invalid = |error: serde_json::Error| ReplyError::Invalid(error.into());
         match parsed.kind {
-            Kind::Reply => serde_json::from_str(data).map(Ok).map_err(ReplyError::Invalid),
-            Kind::Error => serde_json::from_str(data).map(Err).map_err(ReplyError::Invalid),
+            Kind::Reply => serde_json::from_str(data).map(Ok).map_err(invalid),
+            Kind::Error => serde_json::from_str(data).map(Err).map_err(invalid),
             other => Err(ReplyError::WrongKind(other)),
         }
     }

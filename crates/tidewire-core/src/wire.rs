@@ -29,6 +29,8 @@ pub const SERVICE_ERROR: &str = "Nats-Service-Error";
 /// The numeric code of an error answer, as the NATS services protocol (ADR-32) has it.
 pub const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
 
+/// The key-value bucket in which each service keeps its manifest, as JSON under its name.
+pub const MANIFESTS_BUCKET: &str = "TIDEWIRE_MANIFESTS";
 /// The key-value bucket of leases that services of several names share.
 pub const LEASES_BUCKET: &str = "TIDEWIRE_LEASES";
 

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tidewire_core::{EncodeError, ErrorBody, Failure, MessageManifest, ReplyError, RequestMessage};
 
 use crate::{
+    connection::Refusal,
     extract::{Delivery, FromDelivery, Sends},
     headers::InvalidHeader,
     outbox::Outbox,
@@ -68,6 +69,9 @@ pub enum AskError {
     /// A header cannot be written; nothing was sent.
     #[error(transparent)]
     Header(#[from] InvalidHeader),
+    /// This connection's user may not send there; nothing was sent.
+    #[error(transparent)]
+    NotPermitted(#[from] Refusal),
     /// This service did not declare that it asks this message; nothing was sent.
     #[error("`{name}` is not declared; add `.asks::<{type_name}>()` to the service")]
     Undeclared {

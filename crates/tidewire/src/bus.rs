@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tidewire_core::{FreeEvent, Message, Outgoing, RequestMessage, Stamp, TraceContext};
+use tidewire_core::{Extras, FreeEvent, Message, Outgoing, RequestMessage, Stamp, TraceContext};
 
 use crate::{
     ask::{ANSWER_WITHIN, AskError},
@@ -43,15 +43,25 @@ impl Bus {
     /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, try again later. A second call is
     /// a second event.
     pub async fn publish<E: FreeEvent>(&self, event: &E) -> Result<Stored, PublishError> {
+        self.publish_with(event, Extras::default()).await
+    }
+
+    /// Stores `event` with headers and metadata of the caller's own.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`]; extras that cannot be sent are [`PublishError::Encode`], and nothing was sent.
+    pub async fn publish_with<E: FreeEvent>(
+        &self,
+        event: &E,
+        extras: Extras,
+    ) -> Result<Stored, PublishError> {
         let name = E::TYPE.name;
         if !self.declared.publishes.contains(name) {
-            return Err(PublishError::Undeclared {
-                name,
-                type_name: short_type_name::<E>(),
-            });
+            let type_name = short_type_name::<E>();
+            return Err(PublishError::Undeclared { name, type_name });
         }
         self.sender
-            .publish(&Outgoing::message(event, self.stamp::<E>())?)
+            .publish(&Outgoing::message(event, self.stamp::<E>(), extras)?)
             .await
     }
 
@@ -60,7 +70,7 @@ impl Bus {
     /// # Errors
     /// [`AskError`]; its [`is_transient`](AskError::is_transient) says whether to ask again.
     pub async fn ask<M: RequestMessage>(&self, message: &M) -> Result<M::Reply, AskError> {
-        self.ask_within(message, ANSWER_WITHIN).await
+        self.ask_with(message, Extras::default(), ANSWER_WITHIN).await
     }
 
     /// Sends `message` and awaits the answer for as long as `within`.
@@ -72,15 +82,26 @@ impl Bus {
         message: &M,
         within: Duration,
     ) -> Result<M::Reply, AskError> {
+        self.ask_with(message, Extras::default(), within).await
+    }
+
+    /// Sends `message` with headers and metadata of the caller's own, and awaits the answer for as long as `within`.
+    ///
+    /// # Errors
+    /// As [`Bus::ask`]; extras that cannot be sent are [`AskError::Encode`], and nothing was sent.
+    pub async fn ask_with<M: RequestMessage>(
+        &self,
+        message: &M,
+        extras: Extras,
+        within: Duration,
+    ) -> Result<M::Reply, AskError> {
         let name = M::TYPE.name;
         if !self.declared.asks.contains(name) {
-            return Err(AskError::Undeclared {
-                name,
-                type_name: short_type_name::<M>(),
-            });
+            let type_name = short_type_name::<M>();
+            return Err(AskError::Undeclared { name, type_name });
         }
         self.sender
-            .request(&Outgoing::message(message, self.stamp::<M>())?, within)
+            .request(&Outgoing::message(message, self.stamp::<M>(), extras)?, within)
             .await
     }
 

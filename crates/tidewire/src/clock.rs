@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 /// The time by this machine's clock.
 pub(crate) fn now() -> Timestamp {
-    Timestamp::from_unix(
-        SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
+    at(SystemTime::now())
+}
+
+/// A time as messages have it; 1970 where it is before that.
+pub(crate) fn at(time: SystemTime) -> Timestamp {
+    Timestamp::from_unix(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// An identity that was never used before.

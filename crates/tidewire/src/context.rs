@@ -66,7 +66,7 @@ impl Context {
     }
 
     /// The settings that were given, by name, for the manifest.
-    pub(crate) fn settings(&self) -> BTreeMap<&'static str, Value> {
+    pub(crate) fn settings(&self) -> BTreeMap<String, Value> {
         let given = [
             ("replicas", self.replicas.map(|n| json!(n))),
             (
@@ -85,7 +85,7 @@ impl Context {
         ];
         given
             .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
             .collect()
     }
 }

@@ -1,52 +1,116 @@
 //! One message on its way into a handler.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use tidewire_core::{DecodeError, Envelope};
+use async_nats::Message;
+use bytes::Bytes;
+use tidewire_core::{DecodeError, Encoded, Envelope, MessageId, Timestamp};
 
 use crate::{
-    clock,
-    headers::{pairs, trace_context},
+    headers::{header, pairs, trace_context},
+    input::Input,
     outbox::Outbox,
     sender::Sender,
 };
 
-/// One message as it was delivered: what extractors read.
-#[derive(Debug)]
+/// One message as it was delivered: what extractors read, and what layers see.
 pub struct Delivery {
-    envelope: Arc<Envelope>,
+    message: Message,
     attempt: u32,
+    stored: Option<StoredAt>,
     pub(crate) outbox: Arc<Outbox>,
 }
 
+/// Where a stream keeps a message; shown as `ORDERS__PAYMENTS:42`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAt {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// The message's place in it, from 1.
+    pub sequence: u64,
+    /// When it was stored.
+    pub time: Timestamp,
+}
+
 impl Delivery {
-    pub(crate) fn decode(
-        message: &async_nats::Message,
+    pub(crate) fn new(
+        message: Message,
         attempt: u32,
+        stored: Option<StoredAt>,
         handler: &Arc<str>,
         sender: &Sender,
-    ) -> Result<Self, DecodeError> {
-        let headers = message.headers.as_ref();
-        let envelope = Envelope::decode(&message.subject, pairs(headers), &message.payload, clock::now())?;
-        let envelope = Arc::new(envelope);
-        let trace = trace_context(headers);
-        tracing::trace!(target: "tidewire::walk", "decoded");
-        let outbox = Arc::new(Outbox::new(
-            envelope.clone(),
-            trace,
-            handler.clone(),
-            sender.clone(),
-        ));
-        Ok(Self {
-            envelope,
+    ) -> Self {
+        let input = Input::read(&message, stored.as_ref());
+        let trace = trace_context(message.headers.as_ref());
+        let outbox = Outbox::new(input, trace, handler.clone(), sender.clone());
+        Self {
+            message,
             attempt,
-            outbox,
-        })
+            stored,
+            outbox: Arc::new(outbox),
+        }
     }
 
-    /// The message with its metadata; its data is still JSON text.
-    pub fn envelope(&self) -> &Envelope {
-        &self.envelope
+    /// What is needed once the arguments are taken out; the body is not.
+    pub(crate) fn into_outbox(self) -> Arc<Outbox> {
+        self.outbox
+    }
+
+    /// The message with its metadata, its data still JSON text. `None` where it is not one of Tidewire's and no
+    /// `CloudEvent`, which only handlers of [`Raw`](crate::extract::Raw) and [`Json`](crate::extract::Json) see.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        match self.outbox.input() {
+            Input::Envelope(envelope) => Some(envelope),
+            Input::Foreign { .. } => None,
+        }
+    }
+
+    /// The message, ready to become a type.
+    ///
+    /// # Errors
+    /// [`DecodeError`] says why the message has no envelope.
+    pub fn encoded(&self) -> Result<Encoded<'_>, DecodeError> {
+        match self.outbox.input() {
+            Input::Envelope(envelope) => Ok(envelope.encoded()),
+            Input::Foreign { reason, .. } => Err(reason.clone()),
+        }
+    }
+
+    /// The message's identity: that of its envelope. Without one it is its `Nats-Msg-Id`, or else its stream and
+    /// sequence (`LEGACY:42`), or else a new one.
+    pub fn id(&self) -> &MessageId {
+        self.outbox.input().id()
+    }
+
+    /// When the message was sent, by its envelope. Without one it is the time at which its stream stored it, or else at
+    /// which it was heard.
+    pub fn timestamp(&self) -> Timestamp {
+        self.outbox.input().timestamp()
+    }
+
+    /// Where the message was sent to.
+    pub fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    /// The body.
+    pub fn payload(&self) -> &Bytes {
+        &self.message.payload
+    }
+
+    /// Names and values of the headers, one by one.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        pairs(self.message.headers.as_ref())
+    }
+
+    /// A header's first value, whatever the case in which its name was written.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(self.message.headers.as_ref()?, name)
+    }
+
+    /// Where the message is stored; `None` for live messages and for requests.
+    pub fn stored(&self) -> Option<&StoredAt> {
+        self.stored.as_ref()
     }
 
     /// The number of this delivery, from 1; see [`Attempt`](crate::Attempt).
@@ -54,7 +118,27 @@ impl Delivery {
         self.attempt
     }
 
-    pub(crate) fn shared_envelope(&self) -> Arc<Envelope> {
-        self.envelope.clone()
+    /// The handler that it is for, among all handlers of all services: `<service>__<durable>`, `<service>__<message>` or
+    /// `<service>__live-<n>`.
+    pub fn handler(&self) -> &str {
+        self.outbox.handler()
+    }
+}
+
+/// Without the body and the headers: layers are where people log.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("subject", &self.subject())
+            .field("id", self.id())
+            .field("attempt", &self.attempt)
+            .field("stored", &self.stored)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StoredAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.stream, self.sequence)
     }
 }

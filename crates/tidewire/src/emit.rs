@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tidewire_core::{Failure, FreeEvent, MessageManifest};
+use tidewire_core::{Extras, Failure, FreeEvent, MessageManifest};
 
 use crate::{
     extract::{Delivery, FromDelivery, Sends},
@@ -69,8 +69,16 @@ impl<E> Emit<E> {
     where
         E: FreeEvent,
     {
+        self.emit_with(event, Extras::default());
+    }
+
+    /// Emits `event` with headers and metadata of the handler's own. A recording keeps the event alone.
+    pub fn emit_with(&self, event: E, extras: Extras)
+    where
+        E: FreeEvent,
+    {
         match &self.0 {
-            Target::Outbox(outbox) => outbox.emit(&event),
+            Target::Outbox(outbox) => outbox.emit(&event, extras),
             Target::Recording(events) => events.lock().push(event),
         }
     }

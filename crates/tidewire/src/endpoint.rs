@@ -16,6 +16,7 @@ use crate::{
     delivery::Delivery,
     feed::feed,
     headers::header_map,
+    input::Input,
     outbox::Outbox,
     route::{Answer, Route},
     sender::Sender,
@@ -38,7 +39,7 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, st
         let (route, sender, stats) = (route.clone(), sender.clone(), stats.clone());
         async move {
             let began = Instant::now();
-            let refusal = answer(&request, &route, &sender).await;
+            let refusal = answer(request, &route, &sender).await;
             stats.handled(began.elapsed(), refusal.as_ref());
         }
         .boxed()
@@ -47,35 +48,20 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, st
 }
 
 /// Handles one request and answers it; gives back the error that the caller heard, if it was one.
-async fn answer(request: &Message, route: &Route, sender: &Sender) -> Option<ErrorBody> {
-    let subject = request.subject.as_str();
-    let handler = &*route.name;
-    let (outcome, reply) = match Delivery::decode(request, 1, &route.identity, sender) {
-        Ok(delivery) => {
-            let (envelope, outbox) = (delivery.shared_envelope(), delivery.outbox.clone());
-            let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
-            let reply = Reply::to(&envelope, Outbox::reply_stamp(&outbox));
-            let reply = match (outcome.refusal(), answer) {
-                (Some(refusal), _) => reply.error(&refusal),
-                (None, Some(answer)) => reply.data(&answer),
-                (None, None) => reply.data(&()),
-            };
-            (outcome, reply.ok())
-        }
-        Err(error) => {
-            let outcome = Outcome::NotUnderstood(error);
-            let refusal = outcome.refusal();
-            let reply = Subject::parse(subject)
-                .ok()
-                .zip(refusal)
-                .and_then(|(subject, refusal)| {
-                    Reply::to_unreadable(subject, fresh_stamp(sender))
-                        .error(&refusal)
-                        .ok()
-                });
-            (outcome, reply)
-        }
-    };
+async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<ErrorBody> {
+    let (subject, inbox) = (request.subject.clone(), request.reply.clone());
+    let (handler, subject) = (&*route.name, subject.as_str());
+    let delivery = Delivery::new(request, 1, None, &route.identity, sender);
+    let outbox = delivery.outbox.clone();
+    let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
+    let reply = reply_to(subject, &outbox).and_then(|reply| {
+        let written = match (outcome.refusal(), answer) {
+            (Some(refusal), _) => reply.error(&refusal),
+            (None, Some(answer)) => reply.data(&answer),
+            (None, None) => reply.data(&()),
+        };
+        written.ok()
+    });
     let refusal = outcome.refusal();
     if let Some(refusal) = &refusal {
         let (code, message) = (refusal.code.as_str(), refusal.message.as_str());
@@ -85,10 +71,21 @@ async fn answer(request: &Message, route: &Route, sender: &Sender) -> Option<Err
             tracing::warn!(handler, subject, code, message, "answered with an error");
         }
     }
-    if let Some(inbox) = request.reply.clone() {
+    if let Some(inbox) = inbox {
         respond(sender.client(), inbox, reply, refusal.as_ref()).await;
     }
     refusal.filter(|_| !outcome.is_success())
+}
+
+/// The answer's envelope, as far as the request is readable.
+fn reply_to(subject: &str, outbox: &Outbox) -> Option<Reply> {
+    match outbox.input() {
+        Input::Envelope(envelope) => Some(Reply::to(envelope, outbox.reply_stamp())),
+        Input::Foreign { .. } => {
+            let subject = Subject::parse(subject).ok()?;
+            Some(Reply::to_unreadable(subject, fresh_stamp(outbox.sender())))
+        }
+    }
 }
 
 /// An answer that the server would not take becomes an error that it does: the caller must not wait for nothing.

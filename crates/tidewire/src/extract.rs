@@ -1,11 +1,14 @@
 //! What a handler takes as arguments.
 
+mod foreign;
+
 use tidewire_core::{
     CommandMessage, DecodeError, EventSet, Failure, Message, MessageId, MessageManifest, MessageType,
     Metadata, QueryMessage, Timestamp,
 };
 
-pub use crate::delivery::Delivery;
+pub use self::foreign::{Json, Raw};
+pub use crate::delivery::{Delivery, StoredAt};
 
 /// The event that is handled; the last argument. `E` is one event, a set of events, or [`Any`](crate::Any).
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +92,10 @@ pub trait FromDelivery<S>: Sized {
     note = "put the message last; everything else stands before it"
 )]
 pub trait FromMessage: Sized {
+    /// Whether it takes only messages of Tidewire's and `CloudEvents`. Others are then refused before the handler, its
+    /// layers and its extractors.
+    const NEEDS_ENVELOPE: bool = true;
+
     /// Takes the message out of a delivery.
     ///
     /// # Errors
@@ -101,6 +108,7 @@ pub trait FromMessage: Sized {
     message = "the last argument of an event handler is `Event<E>`, and here it is `{Self}`",
     label = "does not take `Event<E>` as its last argument",
     note = "put `Event<E>` last; extractors such as `State<T>` and `Emit<E>` stand before it",
+    note = "messages that are not Tidewire's are taken as `Raw` or `Json<T>`, with a `.filter(…)`",
     note = "a handler of a command is given to `.command(handler)`, one of a query to `.query(handler)`"
 )]
 pub trait EventArgument: FromMessage {
@@ -144,27 +152,6 @@ impl<Q: QueryMessage> QueryArgument for Query<Q> {
     type Query = Q;
 }
 
-/// Why a handler's arguments could not be had.
-#[derive(Debug)]
-pub enum Extracted {
-    /// The message is not what the handler takes.
-    NotUnderstood(DecodeError),
-    /// An extractor failed.
-    Failed(Failure),
-}
-
-impl From<DecodeError> for Extracted {
-    fn from(error: DecodeError) -> Self {
-        Self::NotUnderstood(error)
-    }
-}
-
-impl From<Failure> for Extracted {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 /// What a handler sends: by its arguments, so that it can be known without running it.
 #[derive(Clone, Debug, Default)]
 pub struct Sends {
@@ -196,25 +183,28 @@ impl<S> FromDelivery<S> for Attempt {
 
 impl<S> FromDelivery<S> for MessageId {
     fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
-        Ok(delivery.envelope().id.clone())
+        Ok(delivery.id().clone())
     }
 }
 
 impl<S> FromDelivery<S> for Metadata {
     fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
-        Ok(delivery.envelope().metadata.clone())
+        let envelope = delivery.envelope();
+        Ok(envelope
+            .map(|envelope| envelope.metadata.clone())
+            .unwrap_or_default())
     }
 }
 
 impl<S> FromDelivery<S> for Timestamp {
     fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
-        Ok(delivery.envelope().timestamp)
+        Ok(delivery.timestamp())
     }
 }
 
 impl<E: EventSet> FromMessage for Event<E> {
     fn from_message(delivery: &Delivery) -> Result<Self, DecodeError> {
-        E::decode(delivery.envelope().encoded()).map(Self)
+        E::decode(delivery.encoded()?).map(Self)
     }
 }
 
@@ -231,5 +221,5 @@ impl<Q: QueryMessage> FromMessage for Query<Q> {
 }
 
 fn decode<M: Message>(delivery: &Delivery) -> Result<M, DecodeError> {
-    delivery.envelope().encoded().decode()
+    delivery.encoded()?.decode()
 }

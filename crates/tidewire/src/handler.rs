@@ -2,7 +2,10 @@
 
 use std::future::Future;
 
-use crate::extract::{Delivery, Extracted, FromDelivery, FromMessage, Sends};
+use crate::{
+    extract::{Delivery, FromDelivery, FromMessage, Sends},
+    layer::{Layers, Unhandled},
+};
 
 /// An `async fn` whose arguments are extractors and whose last argument is the message.
 ///
@@ -20,6 +23,12 @@ pub trait Handler<T>: Clone + Send + Sync + 'static {
 
     /// Calls it.
     fn invoke(self, arguments: T) -> Self::Future;
+
+    /// The layers around it: none, but for [`Layered`](crate::layer::Layered).
+    #[doc(hidden)]
+    fn layers(&self) -> Layers {
+        Layers::default()
+    }
 }
 
 /// What calling an `async fn` gives: every future.
@@ -65,8 +74,8 @@ pub trait Arguments<S>: Sized + Send + 'static {
     /// Takes the arguments out of a delivery.
     ///
     /// # Errors
-    /// [`Extracted`] says whether the message was not understood or an extractor failed.
-    fn extract(delivery: &Delivery, state: &S) -> Result<Self, Extracted>
+    /// [`Unhandled`] says whether the message was not understood or an extractor failed.
+    fn extract(delivery: &Delivery, state: &S) -> Result<Self, Unhandled>
     where
         Self::Message: FromMessage;
 
@@ -94,7 +103,7 @@ macro_rules! handler {
         {
             type Message = M;
 
-            fn extract(delivery: &Delivery, _state: &S) -> Result<Self, Extracted>
+            fn extract(delivery: &Delivery, _state: &S) -> Result<Self, Unhandled>
             where
                 M: FromMessage,
             {

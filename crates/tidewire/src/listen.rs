@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_nats::{Message, Subscriber};
 use futures_util::FutureExt;
-use tidewire_core::Outcome;
 
 use crate::{crew::Crew, delivery::Delivery, feed::feed, route::Route, sender::Sender, wiring::Wiring};
 
@@ -18,18 +17,17 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, subscriptions: Vec<Subs
     let (sender, route) = (wiring.sender.clone(), Arc::new(route));
     let crew = Crew::new(wiring.pool.clone(), route.concurrency, move |message: Message| {
         let (route, sender) = (route.clone(), sender.clone());
-        async move { hear(&message, &route, &sender).await }.boxed()
+        async move { hear(message, &route, &sender).await }.boxed()
     });
     feed(crew, most, subscriptions, wiring.stop.clone()).await;
 }
 
-async fn hear(message: &Message, route: &Route, sender: &Sender) {
-    let outcome = match Delivery::decode(message, 1, &route.identity, sender) {
-        Ok(delivery) => route.attempt(delivery).await.0,
-        Err(error) => Outcome::NotUnderstood(error),
-    };
+async fn hear(message: Message, route: &Route, sender: &Sender) {
+    let subject = message.subject.clone();
+    let delivery = Delivery::new(message, 1, None, &route.identity, sender);
+    let (outcome, _) = route.attempt(delivery).await;
     if let Some(refusal) = outcome.refusal().filter(|_| !outcome.is_success()) {
-        let (handler, subject) = (&*route.name, message.subject.as_str());
+        let (handler, subject) = (&*route.name, subject.as_str());
         tracing::warn!(handler, subject, code = %refusal.code, error = %refusal.message, "heard and not handled");
     }
 }

@@ -6,17 +6,17 @@ use std::{
 };
 
 use tidewire_core::{
-    Class, EncodeError, Envelope, Failure, Kind, Message, MessageId, MessageType, OrFail, Outgoing, Stamp,
+    Class, EncodeError, Extras, Failure, Kind, Message, MessageId, MessageType, OrFail, Outgoing, Stamp,
     TraceContext,
 };
 
-use crate::{clock, sender::Sender};
+use crate::{clock, input::Input, sender::Sender};
 
 /// Holds back the events of one delivery until its handler has succeeded, and gives everything that follows from it
 /// an identity, a correlation and a trace.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    input: Arc<Envelope>,
+    input: Input,
     trace: TraceContext,
     handler: Arc<str>,
     sender: Sender,
@@ -26,7 +26,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(input: Arc<Envelope>, trace: TraceContext, handler: Arc<str>, sender: Sender) -> Self {
+    pub(crate) fn new(input: Input, trace: TraceContext, handler: Arc<str>, sender: Sender) -> Self {
         Self {
             input,
             trace,
@@ -38,14 +38,14 @@ impl Outbox {
     }
 
     /// Keeps an event until [`Outbox::publish`].
-    pub(crate) fn emit<E: Message>(&self, event: &E) {
-        let outgoing = Outgoing::message(event, self.stamp(E::TYPE));
+    pub(crate) fn emit<E: Message>(&self, event: &E, extras: Extras) {
+        let outgoing = Outgoing::message(event, self.stamp(E::TYPE), extras);
         lock(&self.emitted).push(outgoing);
     }
 
     /// Writes a request that follows from the message.
     pub(crate) fn request<M: Message>(&self, message: &M) -> Result<Outgoing, EncodeError> {
-        Outgoing::message(message, self.stamp(M::TYPE))
+        Outgoing::message(message, self.stamp(M::TYPE), Extras::default())
     }
 
     /// Publishes what was emitted, one after the other and each confirmed by its stream: pipelined, a server's crash
@@ -72,6 +72,15 @@ impl Outbox {
         self.stamp_with(clock::new_id(Kind::Reply))
     }
 
+    /// The message that is handled.
+    pub(crate) fn input(&self) -> &Input {
+        &self.input
+    }
+
+    pub(crate) fn handler(&self) -> &str {
+        &self.handler
+    }
+
     pub(crate) fn sender(&self) -> &Sender {
         &self.sender
     }
@@ -84,8 +93,8 @@ impl Outbox {
             *count += 1;
             *count - 1
         };
-        let millis = self.input.timestamp.unix_millis();
-        let (input, handler) = (&self.input.id, &self.handler);
+        let millis = self.input.timestamp().unix_millis();
+        let (input, handler) = (self.input.id(), &self.handler);
         self.stamp_with(MessageId::derived(
             output.kind,
             input,
@@ -102,7 +111,7 @@ impl Outbox {
             timestamp: clock::now(),
             source: self.sender.service().to_owned(),
             correlation_id: Some(self.input.correlation_id().to_owned()),
-            causation_id: Some(self.input.id.to_string()),
+            causation_id: Some(self.input.id().to_string()),
             trace: self.trace.clone(),
             format: self.sender.format(),
         }

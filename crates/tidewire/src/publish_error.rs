@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidewire_core::EncodeError;
 
-use crate::headers::InvalidHeader;
+use crate::{connection::Refusal, headers::InvalidHeader};
 
 /// An event that was not stored, as far as is known.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum PublishError {
     /// A header cannot be written; nothing was sent.
     #[error(transparent)]
     Header(#[from] InvalidHeader),
+    /// This connection's user may not send there; nothing was sent.
+    #[error(transparent)]
+    NotPermitted(#[from] Refusal),
     /// This service did not declare that it publishes this event; nothing was sent.
     #[error("`{name}` is not declared; add `.publishes::<{type_name}>()` to the service")]
     Undeclared {

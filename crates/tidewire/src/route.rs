@@ -1,24 +1,24 @@
 //! A handler without its types: what it takes, what it sends, and how to call it.
 
-use std::{any::Any, fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use serde_json::value::{RawValue, to_raw_value};
 use tidewire_core::{Class, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage, Start};
 
 use crate::{
-    extract::{Delivery, Extracted, FromMessage, Sends},
+    extract::{Delivery, FromMessage, Sends},
     handler::{Arguments, Handler, HandlerFuture},
+    layer::{Handled, Inner, Layers, Unhandled},
+    outbox::Outbox,
     returns::{Answers, Settles},
 };
 
 /// What a handler answered, as JSON text; `None` for events.
 pub(crate) type Answer = Option<Box<RawValue>>;
 
-type Call = dyn Fn(Delivery) -> BoxFuture<'static, Result<Result<Answer, Failure>, Extracted>> + Send + Sync;
-
 /// One handler of a service.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     /// The handler among all handlers of all services: part of the identity of what it sends.
@@ -29,7 +29,10 @@ pub(crate) struct Route {
     pub(crate) sends: Sends,
     pub(crate) concurrency: usize,
     pub(crate) carrier: Carrier,
-    call: Arc<Call>,
+    /// Innermost first; none of them is around `handler` before [`Route::wrap`].
+    pub(crate) layers: Layers,
+    needs_envelope: bool,
+    handler: Inner,
 }
 
 /// What brings messages to a handler.
@@ -54,16 +57,18 @@ impl Route {
         H: Handler<T, Future: HandlerFuture<Output: Settles> + Send>,
         T: Arguments<S, Message: FromMessage>,
     {
-        let state = state.clone();
-        let call = move |delivery: Delivery| {
+        let (state, layers) = (state.clone(), handler.layers());
+        let inner = Inner::new(move |delivery: Delivery| {
             let (handler, state) = (handler.clone(), state.clone());
             async move {
                 let arguments = T::extract(&delivery, &state)?;
-                Ok(handler.invoke(arguments).run().await.settle().map(|()| None))
+                let outbox = delivery.into_outbox();
+                handler.invoke(arguments).run().await.settle()?;
+                Ok(Handled { answer: None, outbox })
             }
             .boxed()
-        };
-        Self::new(name, carrier, takes, T::sends(), Arc::new(call))
+        });
+        Self::new::<S, T>(name, carrier, takes, layers, inner)
     }
 
     /// A handler that answers `M`.
@@ -74,65 +79,89 @@ impl Route {
         H: Handler<T, Future: HandlerFuture<Output: Answers<M::Reply>> + Send>,
         T: Arguments<S, Message: FromMessage>,
     {
-        let state = state.clone();
-        let call = move |delivery: Delivery| {
+        let (state, layers) = (state.clone(), handler.layers());
+        let inner = Inner::new(move |delivery: Delivery| {
             let (handler, state) = (handler.clone(), state.clone());
             async move {
                 let arguments = T::extract(&delivery, &state)?;
-                let answer = handler.invoke(arguments).run().await.answer();
-                Ok(answer.and_then(|reply| {
-                    to_raw_value(&reply)
-                        .map(Some)
-                        .map_err(|error| Failure::new(Class::Reject, error))
-                }))
+                let outbox = delivery.into_outbox();
+                let reply = handler.invoke(arguments).run().await.answer()?;
+                let answer = to_raw_value(&reply).map_err(|error| Failure::new(Class::Reject, error))?;
+                Ok(Handled {
+                    answer: Some(answer),
+                    outbox,
+                })
             }
             .boxed()
-        };
+        });
         let takes = vec![(M::TYPE, MessageManifest::request::<M>())];
         let carrier = Carrier::Request { kind: M::TYPE.kind };
-        Self::new(M::TYPE.name, carrier, takes, T::sends(), Arc::new(call))
+        Self::new::<S, T>(M::TYPE.name, carrier, takes, layers, inner)
     }
 
-    fn new(
+    fn new<S, T>(
         name: &str,
         carrier: Carrier,
         takes: Vec<(MessageType, MessageManifest)>,
-        sends: Sends,
-        call: Arc<Call>,
-    ) -> Self {
+        layers: Layers,
+        handler: Inner,
+    ) -> Self
+    where
+        T: Arguments<S, Message: FromMessage>,
+    {
         Self {
             name: name.into(),
             identity: name.into(),
             takes,
             filter: None,
-            sends,
+            sends: T::sends(),
             concurrency: 64,
             carrier,
-            call,
+            layers,
+            needs_envelope: T::Message::NEEDS_ENVELOPE,
+            handler,
         }
+    }
+
+    /// Puts the layers around the handler, its own and then `outer`: once, where a runtime is there for those that
+    /// need one.
+    pub(crate) fn wrap(&mut self, outer: &Layers) {
+        self.layers.extend(outer);
+        self.handler = self.layers.wrap(self.handler.clone());
     }
 
     /// Handles one message and, where the handler succeeds, stores what it emitted. A panic ends the attempt and
     /// nothing else.
     pub(crate) async fn attempt(&self, delivery: Delivery) -> (Outcome, Answer) {
+        if self.needs_envelope
+            && let Err(error) = delivery.encoded()
+        {
+            return (Outcome::NotUnderstood(error), None);
+        }
         let outbox = delivery.outbox.clone();
         let run = async {
-            let called = (self.call)(delivery).await;
+            let handled = self.handler.handle(delivery).await;
             tracing::trace!(target: "tidewire::walk", "handled");
-            match called {
-                Ok(Ok(answer)) => match outbox.publish().await {
-                    Ok(()) => (Outcome::Done, answer),
-                    Err(failure) => (Outcome::Failed(failure), None),
-                },
-                Ok(Err(failure)) | Err(Extracted::Failed(failure)) => (Outcome::Failed(failure), None),
-                Err(Extracted::NotUnderstood(error)) => (Outcome::NotUnderstood(error), None),
-            }
+            let answer = of_this_message(handled?, &outbox)?;
+            outbox.publish().await?;
+            Ok(answer)
         };
         match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(done) => done,
+            Ok(Ok(answer)) => (Outcome::Done, answer),
+            Ok(Err(Unhandled::Failed(failure))) => (Outcome::Failed(failure), None),
+            Ok(Err(Unhandled::NotUnderstood(error))) => (Outcome::NotUnderstood(error), None),
             Err(panic) => (Outcome::Panicked(panic_text(&*panic)), None),
         }
     }
+}
+
+/// A layer that kept what came of one message could let another one pass for handled.
+fn of_this_message(handled: Handled, outbox: &Arc<Outbox>) -> Result<Answer, Failure> {
+    if Arc::ptr_eq(&handled.outbox, outbox) {
+        return Ok(handled.answer);
+    }
+    let text = "a layer gave what came of another message; a layer passes on what it was given";
+    Err(Failure::new(Class::Retry(None), text))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -140,13 +169,4 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("without a message")
         .to_owned()
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route")
-            .field("name", &self.name)
-            .field("carrier", &self.carrier)
-            .finish_non_exhaustive()
-    }
 }

@@ -33,6 +33,16 @@ pub enum StopError {
     Unconfirmed(#[source] BoxError),
 }
 
+/// The client has ended for good: nothing comes and goes through it any more, although its state may say that it is
+/// connected.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "the connection to NATS has ended for good; restart the process. If it ends again, a message with a malformed header \
+     (a bare carriage return in its value) is in a stream or on a subject that this service reads: find and delete it"
+)]
+#[non_exhaustive]
+pub struct ConnectionClosed;
+
 /// A service that did not run to a good end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +53,9 @@ pub enum RunError {
     /// It could not finish.
     #[error(transparent)]
     Stop(#[from] StopError),
+    /// The client has ended for good and does not come back.
+    #[error(transparent)]
+    ConnectionClosed(#[from] ConnectionClosed),
     /// The process cannot hear signals.
     #[error("signals cannot be heard: {0}")]
     Signal(#[from] std::io::Error),
@@ -68,6 +81,31 @@ impl Running {
     /// What the service declared.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Waits until the client has ended for good, which happens to a client that was drained and to one that a
+    /// malformed header has killed; a connection that is only lost comes back by itself and is waited for. It is noticed
+    /// within two seconds.
+    ///
+    /// [`Service::run`](crate::Service::run) ends then. Who runs a service by hand awaits this beside all else, and
+    /// restarts the process.
+    pub async fn connection_closed(&self) -> ConnectionClosed {
+        self.wiring.closed.cancelled().await;
+        ConnectionClosed
+    }
+
+    /// Runs until `asked_to_end`, or until there is no connection any more.
+    pub(crate) async fn until(self, asked_to_end: impl Future<Output = ()>) -> Result<(), RunError> {
+        let closed = tokio::select! {
+            () = asked_to_end => None,
+            closed = self.connection_closed() => Some(closed),
+        };
+        let stopped = self.stop().await;
+        match closed {
+            // What ran has had its time to finish; that its ack did not arrive follows from this.
+            Some(closed) => Err(closed.into()),
+            None => Ok(stopped?),
+        }
     }
 
     /// Takes no more work, gives back what has not begun, finishes what has, and returns once the server has every

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     ask::AskError,
     clock,
+    connection::Connection,
     headers::{header, header_map, pairs},
     publish_error::PublishError,
 };
@@ -44,7 +45,7 @@ pub struct Stored {
 /// Sends in the name of one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
-    client: Client,
+    connection: Connection,
     service: Arc<str>,
     /// How it writes.
     format: Format,
@@ -70,9 +71,9 @@ struct ApiError {
 }
 
 impl Sender {
-    pub(crate) fn new(client: Client, service: &str, format: Format) -> Self {
+    pub(crate) fn new(connection: Connection, service: &str, format: Format) -> Self {
         Self {
-            client,
+            connection,
             service: service.into(),
             format,
         }
@@ -86,13 +87,26 @@ impl Sender {
         self.format
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     pub(crate) fn client(&self) -> &Client {
-        &self.client
+        self.connection.client()
     }
 
     /// Publishes and awaits the confirmation of the context's stream; tries again with the same id until the stream
     /// has it or the time is over.
     pub(crate) async fn publish(&self, outgoing: &Outgoing) -> Result<Stored, PublishError> {
+        self.publish_within(outgoing, STORED_WITHIN).await
+    }
+
+    /// The same within another time.
+    pub(crate) async fn publish_within(
+        &self,
+        outgoing: &Outgoing,
+        within: Duration,
+    ) -> Result<Stored, PublishError> {
         let name = outgoing.subject.name();
         let subject = outgoing.subject.as_str();
         let stream = name.context_name().stream_name();
@@ -101,16 +115,18 @@ impl Sender {
             .iter()
             .map(|(name, value)| (&**name, value.as_str()));
         let headers = header_map(headers.chain([(wire::EXPECTED_STREAM, stream.as_str())]))?;
-        let deadline = Instant::now() + STORED_WITHIN;
+        let deadline = Instant::now() + within;
         let mut pause = FIRST_PAUSE;
         loop {
             let request = async_nats::Request::new()
                 .headers(headers.clone())
                 .payload(outgoing.body.clone())
                 .timeout(Some(CONFIRMED_WITHIN));
+            let refusals = self.connection.refusals();
+            let sending = self.client().send_request(subject.to_owned(), request);
             let sent = tokio::select! {
                 biased;
-                sent = timeout_at(deadline, self.client.send_request(subject.to_owned(), request)) => sent,
+                sent = refusals.publishing(subject, timeout_at(deadline, sending)) => sent?,
                 // The confirmation of a lost connection does not come any more; the id makes another try safe.
                 () = self.reconnected() => continue,
             };
@@ -130,18 +146,18 @@ impl Sender {
                         reason: format!(
                             "{} bytes, and the server takes {}",
                             outgoing.body.len(),
-                            self.client.max_payload()
+                            self.client().max_payload()
                         ),
                     });
                 }
                 Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => PublishError::NoStream {
                     subject: subject.into(),
                     context: name.context_name().to_string(),
-                    within: STORED_WITHIN,
+                    within,
                 },
                 Ok(Err(_)) | Err(_) => PublishError::Unconfirmed {
                     subject: subject.into(),
-                    within: STORED_WITHIN,
+                    within,
                 },
             };
             if Instant::now() + pause >= deadline {
@@ -154,7 +170,7 @@ impl Sender {
 
     /// Returns when the connection is another one.
     async fn reconnected(&self) {
-        let statistics = self.client.statistics();
+        let statistics = self.client().statistics();
         let before = statistics.connects.load(Ordering::Relaxed);
         while statistics.connects.load(Ordering::Relaxed) == before {
             sleep(LOOK).await;
@@ -180,7 +196,13 @@ impl Sender {
             .timeout(Some(within));
         // The client's own limit starts once the request is in its queue; while it is disconnected that may be never.
         let deadline = Instant::now() + within;
-        let message = match timeout_at(deadline, self.client.send_request(subject(), request)).await {
+        let sending = timeout_at(deadline, self.client().send_request(subject(), request));
+        let sent = self
+            .connection
+            .refusals()
+            .publishing(outgoing.subject.as_str(), sending)
+            .await?;
+        let message = match sent {
             Ok(Ok(message)) => message,
             Ok(Err(error)) => {
                 return Err(match error.kind() {
@@ -188,7 +210,7 @@ impl Sender {
                     RequestErrorKind::MaxPayloadExceeded => AskError::TooLarge {
                         subject: subject(),
                         size: outgoing.body.len(),
-                        limit: self.client.max_payload(),
+                        limit: self.client().max_payload(),
                     },
                     RequestErrorKind::TimedOut => AskError::TimedOut {
                         subject: subject(),
@@ -248,9 +270,9 @@ impl Sender {
     /// (The client's `flush` only empties its own buffer.)
     pub(crate) async fn round_trip(&self) -> Result<(), async_nats::Error> {
         let there_and_back = async {
-            let inbox = self.client.new_inbox();
-            let mut echo = self.client.subscribe(inbox.clone()).await?;
-            self.client.publish(inbox, Bytes::new()).await?;
+            let inbox = self.client().new_inbox();
+            let mut echo = self.client().subscribe(inbox.clone()).await?;
+            self.client().publish(inbox, Bytes::new()).await?;
             echo.next().await.ok_or("the connection closed")?;
             Ok::<_, async_nats::Error>(())
         };

@@ -5,15 +5,16 @@ mod start;
 
 use std::{pin::pin, time::Duration};
 
-use async_nats::Client;
 use tidewire_core::{
     CommandMessage, Format, FreeEvent, Manifest, MessageManifest, MessageType, QueryMessage, RequestMessage,
 };
 
 use crate::{
+    connection::Connection,
     context::Context,
     extract::{CommandArgument, EventArgument, QueryArgument},
     handler::{Arguments, Handler, HandlerFuture},
+    layer::{HandlerLayer, Layers},
     returns::{Answers, Settles},
     route::Route,
     running::{RunError, Running},
@@ -59,6 +60,8 @@ pub struct Service<S = ()> {
     asks: Vec<(MessageType, MessageManifest)>,
     grace: Duration,
     format: Format,
+    /// Around every handler, once the service starts.
+    layers: Layers,
 }
 
 impl Service<()> {
@@ -76,6 +79,7 @@ impl Service<()> {
             asks: Vec::new(),
             grace: Duration::from_secs(25),
             format: Format::default(),
+            layers: Layers::default(),
         }
     }
 
@@ -91,6 +95,7 @@ impl Service<()> {
             asks,
             grace,
             format,
+            layers,
         } = self;
         Service {
             name,
@@ -102,6 +107,7 @@ impl Service<()> {
             asks,
             grace,
             format,
+            layers,
         }
     }
 }
@@ -164,6 +170,13 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         self
     }
 
+    /// Puts a tower layer around every handler of the service, those too that are added later. It is outside the
+    /// handlers' own layers, and the last one that is given is the outermost. See [`layer`](crate::layer).
+    pub fn layer(mut self, layer: impl HandlerLayer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
     /// How this service writes what it sends; [`Format::Tidewire`] by default. Every format is read, whatever is chosen
     /// here.
     pub fn format(mut self, format: Format) -> Self {
@@ -190,23 +203,25 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     ///
     /// # Errors
     /// [`RunError`] where the service cannot start, or could not finish within its grace period.
-    pub async fn run(self, nats: Client) -> Result<(), RunError> {
+    pub async fn run(self, nats: impl Into<Connection>) -> Result<(), RunError> {
         let mut asked_to_end = pin!(crate::running::shutdown_signal()?);
         let running = tokio::select! {
             started = self.start(nats) => started?,
             () = &mut asked_to_end => return Ok(()),
         };
-        asked_to_end.await;
-        running.stop().await?;
-        Ok(())
+        running.until(asked_to_end).await
     }
 
     /// Starts and returns once every handler hears: for services inside another program, and for tests.
     ///
     /// # Errors
     /// [`StartError`] names what is wrong and what to change.
-    pub async fn start(self, nats: Client) -> Result<Running, StartError> {
+    pub async fn start(mut self, nats: impl Into<Connection>) -> Result<Running, StartError> {
+        let layers = std::mem::take(&mut self.layers);
+        for route in &mut self.routes {
+            route.wrap(&layers);
+        }
         // Boxed: the caller's future would hold 20 KiB for it, which clippy's `large_futures` blames on the caller.
-        Box::pin(start::start(self, nats)).await
+        Box::pin(start::start(self, nats.into())).await
     }
 }

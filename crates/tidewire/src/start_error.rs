@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidewire_core::BoxError;
 
+use crate::connection::Refusal;
+
 /// A service that cannot start as it is declared, here.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,9 +105,24 @@ pub enum StartError {
         /// How long was waited.
         within: Duration,
     },
+    /// This connection's user may not do what the service needs.
+    #[error(transparent)]
+    NotPermitted(#[from] Refusal),
+    /// There is no JetStream here.
+    #[error("there is no JetStream for this service: {reason}")]
+    NoJetStream {
+        /// What is off, and where to turn it on.
+        reason: String,
+    },
     /// JetStream did not answer, or refused.
     #[error("JetStream: {0}; see that the server runs with JetStream on and that this user may use it")]
     JetStream(#[source] BoxError),
+    /// The server was too slow, or did not answer at all.
+    #[error("the service did not start within {within:?}; see that the server is well, and start again")]
+    TimedOut {
+        /// How long was tried.
+        within: Duration,
+    },
     /// The connection did not carry a request or a subscription.
     #[error("the connection to NATS failed: {0}")]
     Connection(#[source] BoxError),

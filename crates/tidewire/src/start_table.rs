@@ -35,6 +35,11 @@ impl StartTable {
                 format!("request, {} at once", route.concurrency),
             ),
         };
+        let layers: Vec<_> = route.layers.names().collect();
+        let fed_by = match layers.as_slice() {
+            [] => fed_by,
+            layers => format!("{fed_by}, through {}", layers.join(", ")),
+        };
         let waiting = depth.map_or_else(String::new, |depth| {
             format!(
                 "{} pending, {} unacknowledged",

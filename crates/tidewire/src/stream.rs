@@ -1,9 +1,10 @@
 //! The streams of contexts: made, added to, found.
 
+mod api;
 mod ensure;
 mod lease;
 mod lookup;
 mod plan;
 
 pub(crate) use ensure::ensure;
-pub(crate) use lookup::{streams_overlapping, wait_for_subject};
+pub(crate) use lookup::{NAMES, streams_overlapping, wait_for_subject};

@@ -7,6 +7,7 @@ use tidewire_core::{EventSet, Start};
 use crate::{
     extract::EventArgument,
     handler::{Arguments, Handler, HandlerFuture},
+    layer::{HandlerLayer, Layers},
     returns::Settles,
     route::{Carrier, Route},
 };
@@ -36,6 +37,7 @@ pub struct Terms {
     carrier: Carrier,
     filter: Option<String>,
     concurrency: usize,
+    layers: Layers,
 }
 
 impl Terms {
@@ -54,6 +56,7 @@ impl Terms {
         let mut route = Route::of_events(&name, self.carrier, takes, handler, state);
         route.filter = self.filter;
         route.concurrency = self.concurrency;
+        route.layers.extend(&self.layers);
         route
     }
 }
@@ -66,6 +69,7 @@ pub struct Durable<H, T> {
     filter: Option<String>,
     start: Start,
     concurrency: usize,
+    layers: Layers,
     arguments: PhantomData<fn(T)>,
 }
 
@@ -82,13 +86,15 @@ pub fn durable<H: Handler<T>, T>(name: impl Into<String>, handler: H) -> Durable
         filter: None,
         start: Start::default(),
         concurrency: 64,
+        layers: Layers::default(),
         arguments: PhantomData,
     }
 }
 
 impl<H, T> Durable<H, T> {
-    /// The subjects that a handler of [`Any`](crate::Any) takes, as a NATS filter such as `orders.>`. The streams are
-    /// those that have such subjects when the service starts.
+    /// The subjects that a handler of [`Any`](crate::Any), [`Raw`](crate::extract::Raw) or
+    /// [`Json`](crate::extract::Json) takes, as a NATS filter such as `orders.>`. The streams are those that have such
+    /// subjects when the service starts.
     pub fn filter(mut self, filter: impl Into<String>) -> Self {
         self.filter = Some(filter.into());
         self
@@ -106,6 +112,13 @@ impl<H, T> Durable<H, T> {
         self.concurrency = most.max(1);
         self
     }
+
+    /// Puts a tower layer around this handler; the last one that is given is the outermost. See
+    /// [`layer`](crate::layer).
+    pub fn layer(mut self, layer: impl HandlerLayer) -> Self {
+        self.layers.push(layer);
+        self
+    }
 }
 
 impl<H, T> Subscription for Durable<H, T> {
@@ -118,6 +131,7 @@ impl<H, T> Subscription for Durable<H, T> {
             carrier: Carrier::Durable { start: self.start },
             filter: self.filter,
             concurrency: self.concurrency,
+            layers: self.layers,
         };
         (terms, self.handler)
     }
@@ -130,6 +144,7 @@ pub struct Live<H, T> {
     filter: Option<String>,
     queue_group: Option<String>,
     concurrency: usize,
+    layers: Layers,
     arguments: PhantomData<fn(T)>,
 }
 
@@ -141,12 +156,14 @@ pub fn live<H: Handler<T>, T>(handler: H) -> Live<H, T> {
         filter: None,
         queue_group: None,
         concurrency: 64,
+        layers: Layers::default(),
         arguments: PhantomData,
     }
 }
 
 impl<H, T> Live<H, T> {
-    /// The subjects that a handler of [`Any`](crate::Any) hears, as a NATS filter such as `orders.>`.
+    /// The subjects that a handler of [`Any`](crate::Any), [`Raw`](crate::extract::Raw) or
+    /// [`Json`](crate::extract::Json) hears, as a NATS filter such as `orders.>`.
     pub fn filter(mut self, filter: impl Into<String>) -> Self {
         self.filter = Some(filter.into());
         self
@@ -163,6 +180,13 @@ impl<H, T> Live<H, T> {
         self.concurrency = most.max(1);
         self
     }
+
+    /// Puts a tower layer around this handler; the last one that is given is the outermost. See
+    /// [`layer`](crate::layer).
+    pub fn layer(mut self, layer: impl HandlerLayer) -> Self {
+        self.layers.push(layer);
+        self
+    }
 }
 
 impl<H, T> Subscription for Live<H, T> {
@@ -177,6 +201,7 @@ impl<H, T> Subscription for Live<H, T> {
             },
             filter: self.filter,
             concurrency: self.concurrency,
+            layers: self.layers,
         };
         (terms, self.handler)
     }

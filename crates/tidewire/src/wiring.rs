@@ -2,13 +2,19 @@
 
 use std::{future::Future, sync::atomic::Ordering, time::Duration};
 
-use tokio::{sync::watch, time::interval};
+use async_nats::Client;
+use tokio::{
+    sync::watch,
+    time::{interval, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{pool::Pool, sender::Sender};
 
 /// How often the count of connections is read; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often the client is asked whether it lives.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// The shared parts of one running service.
 #[derive(Clone, Debug)]
@@ -22,6 +28,8 @@ pub(crate) struct Wiring {
     pub(crate) over: CancellationToken,
     /// Everything that has to end before the service has stopped.
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when the client has ended for good.
+    pub(crate) closed: CancellationToken,
     /// How many connections there were so far.
     pub(crate) connections: watch::Receiver<u64>,
 }
@@ -41,6 +49,8 @@ impl Wiring {
                 tell.send_if_modified(|before| std::mem::replace(before, now) != now);
             }
         });
+        let closed = CancellationToken::new();
+        tokio::spawn(watch(sender.client().clone(), closed.clone(), over.clone()));
         let pool = Pool::start(over.clone())?;
         Ok(Self {
             sender,
@@ -48,6 +58,7 @@ impl Wiring {
             stop: CancellationToken::new(),
             over,
             tasks: TaskTracker::new(),
+            closed,
             connections,
         })
     }
@@ -61,5 +72,22 @@ impl Wiring {
                 () = over.cancelled() => {}
             }
         });
+    }
+}
+
+/// Cancels `closed` when the client has ended for good, which its state does not say: its task panicked, as on a stored
+/// header with a bare carriage return, or somebody drained it.
+///
+/// A flush is answered by that task, and fails as soon as there is none; while the connection is lost it waits.
+async fn watch(client: Client, closed: CancellationToken, over: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = over.cancelled() => return,
+            flushed = client.flush() => if let Err(error) = flushed {
+                tracing::error!(%error, "the connection to NATS has ended for good");
+                return closed.cancel();
+            },
+        }
+        sleep(WATCH).await;
     }
 }

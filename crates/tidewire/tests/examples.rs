@@ -33,6 +33,7 @@ macro_rules! examples {
 examples! {
     axum_edge,
     hello,
+    layers,
     live,
     queue_group,
     raw_async_nats,

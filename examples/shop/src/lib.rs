@@ -1,1 +1,47 @@
-//! Stub.
+//! A shop of four services that have nothing in common but [subjects](messages): orders, inventory, payments and
+//! notifications.
+//!
+//! ```text
+//! PlaceOrder     ─▶ orders         emits OrderPlaced
+//! OrderPlaced    ·▶ orders         asks ReserveItem
+//! ReserveItem    ─▶ inventory      emits ItemReserved, or ItemRejected, which is an end
+//! ItemReserved   ·▶ orders         asks ProcessPayment
+//! ProcessPayment ─▶ payments       emits PaymentProcessed or PaymentFailed, which are ends
+//! every end      ·▶ notifications  writes to the customer
+//! GetOrder       ─▶ orders         answers how far the order is
+//! ```
+//!
+//! Commands and queries (─▶) are asked and answered; events (·▶) are stored in JetStream and handled at least once. So
+//! every effect here may be tried twice and happens once: each is keyed by the order or the payment that it is for.
+//!
+//! Read [`messages`] first, then [`orders`], [`inventory`], [`payments`] and [`notifications`]: a service is its
+//! handlers, then the `service` function that declares them. [`load`] is the storefront that places orders, and
+//! [`books`] the audit that everything has to survive. `src/bin` has a main for each service, ten lines long.
+
+mod bucket;
+
+pub mod books;
+pub mod inventory;
+pub mod load;
+pub mod messages;
+pub mod notifications;
+pub mod orders;
+pub mod payments;
+
+pub use bucket::{Bucket, BucketError};
+
+/// The server that the services connect to: `$NATS_URL`, or the one on this machine.
+pub fn nats_url() -> String {
+    std::env::var("NATS_URL").unwrap_or_else(|_| "nats://localhost:4222".into())
+}
+
+/// Logs to standard error; `$RUST_LOG` chooses what, such as `debug` or `tidewire=debug`.
+pub fn log_to_stderr() {
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.from_env_lossy())
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

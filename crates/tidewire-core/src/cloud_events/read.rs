@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, value::RawValue};
 
 use super::attributes::unescape;
-use crate::{DecodeError, Kind, MessageId, Metadata, Timestamp, parsed::Parsed};
+use crate::{DecodeError, Format, Kind, MessageId, Metadata, Timestamp, parsed::Parsed, unique::Unique};
 
 /// Attributes by name, as text.
 type Attributes = BTreeMap<String, String>;
@@ -17,23 +17,36 @@ pub(crate) fn read_binary(
     payload: &[u8],
     received: Timestamp,
 ) -> Result<Parsed, DecodeError> {
-    json_only(content_type)?;
+    // The NATS binding's name for it; that of HTTP is used as well.
+    let declared = attributes.iter().find(|(name, _)| name == "datacontenttype");
+    let media_type = declared.map(|(_, value)| *value).or(content_type);
+    if let Some(media_type) = media_type.filter(|media_type| !is_json(media_type)) {
+        return Err(DecodeError::CloudEvent(format!(
+            "the data is `{media_type}`, and this service reads JSON data"
+        )));
+    }
     let data = if payload.is_empty() {
         RawValue::NULL.to_owned()
     } else {
-        serde_json::from_slice(payload).map_err(DecodeError::Malformed)?
+        serde_json::from_slice(payload).map_err(DecodeError::malformed)?
     };
-    let attributes = attributes
-        .iter()
-        .map(|(name, value)| (name.clone(), unescape(value)))
-        .collect();
-    parsed(attributes, data, received)
+    let mut read = Attributes::new();
+    for (name, value) in attributes {
+        let value = unescape(value).ok_or_else(|| {
+            DecodeError::CloudEvent(format!("the header `ce-{name}` is no UTF-8 once it is unescaped"))
+        })?;
+        if read.insert(name.clone(), value).is_some() {
+            let text = format!("the header `ce-{name}` stands twice");
+            return Err(DecodeError::CloudEvent(text));
+        }
+    }
+    parsed(Format::CloudEventsBinary, read, data, received)
 }
 
 /// A message that is one JSON object.
 pub(crate) fn read_structured(payload: &[u8], received: Timestamp) -> Result<Parsed, DecodeError> {
-    let mut members: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_slice(payload).map_err(DecodeError::Malformed)?;
+    let Unique(mut members): Unique<Box<RawValue>> =
+        serde_json::from_slice(payload).map_err(DecodeError::malformed)?;
     let data = members.remove("data");
     if members.remove("data_base64").is_some() {
         return Err(DecodeError::CloudEvent(
@@ -42,40 +55,37 @@ pub(crate) fn read_structured(payload: &[u8], received: Timestamp) -> Result<Par
     }
     let mut attributes = Attributes::new();
     for (name, value) in members {
-        let text = match serde_json::from_str(value.get()).map_err(DecodeError::Malformed)? {
+        let text = match serde_json::from_str(value.get()).map_err(DecodeError::malformed)? {
             Value::Null => continue,
             Value::String(text) => text,
             other => other.to_string(),
         };
         attributes.insert(name, text);
     }
-    json_only(attributes.get("datacontenttype").map(String::as_str))?;
+    if attributes
+        .get("datacontenttype")
+        .is_some_and(|media_type| !is_json(media_type))
+    {
+        return Err(DecodeError::CloudEvent(
+            "the data is not JSON by its datacontenttype, and this service reads JSON data".into(),
+        ));
+    }
     parsed(
+        Format::CloudEventsStructured,
         attributes,
         data.unwrap_or_else(|| RawValue::NULL.to_owned()),
         received,
     )
 }
 
-fn json_only(content_type: Option<&str>) -> Result<(), DecodeError> {
-    let Some(content_type) = content_type else {
-        return Ok(());
-    };
-    let media_type = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json") {
-        return Ok(());
-    }
-    Err(DecodeError::CloudEvent(format!(
-        "the data is `{media_type}`, and this service reads JSON data"
-    )))
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    let media_type = media_type.trim().to_ascii_lowercase();
+    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
 fn parsed(
+    format: Format,
     mut attributes: Attributes,
     data: Box<RawValue>,
     received: Timestamp,
@@ -92,16 +102,16 @@ fn parsed(
         required("source")?,
     );
     if specversion != "1.0" {
-        return Err(DecodeError::CloudEvent(format!(
-            "specversion is `{specversion}`, and this service reads 1.0"
-        )));
+        return Err(DecodeError::CloudEvent(
+            "its specversion is not 1.0, which is what this service reads".into(),
+        ));
     }
     let timestamp = match attributes.remove("time") {
-        Some(time) => time.parse()?,
+        Some(time) => time.parse().map_err(|_| DecodeError::Timestamp)?,
         None => received,
     };
     let kind = match attributes.remove("twkind") {
-        Some(kind) => serde_json::from_value(Value::String(kind)).map_err(DecodeError::Malformed)?,
+        Some(kind) => serde_json::from_value(Value::String(kind)).map_err(DecodeError::malformed)?,
         None => Kind::Event,
     };
     let version = attributes
@@ -112,7 +122,7 @@ fn parsed(
         .map(|entries| serde_json::from_str(&entries));
     let mut entries: serde_json::Map<String, Value> = entries
         .transpose()
-        .map_err(DecodeError::Malformed)?
+        .map_err(DecodeError::malformed)?
         .unwrap_or_default();
     let (key, correlation_id, causation_id) = (
         attributes.remove("subject"),
@@ -137,6 +147,7 @@ fn parsed(
     };
     let id = MessageId::from_text(id).ok_or(DecodeError::EmptyId)?;
     Ok(Parsed {
+        format,
         kind,
         id,
         timestamp,

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidewire_subject::{Key, MessageName, Subject};
 
-use crate::{DecodeError, Envelope, Format, Kind, MessageId, Outgoing, Stamp, Timestamp, TraceContext};
+use crate::{
+    DecodeError, Envelope, Extras, Format, Kind, MessageId, Outgoing, Stamp, Timestamp, TraceContext,
+};
 
 const NOON: &str = "2026-03-20T12:00:00Z";
 
@@ -22,7 +24,16 @@ fn write(format: Format, id: &str, key: &str, data: &Value) -> Outgoing {
     };
     let name = MessageName::parse("orders.payments.payment.processed").unwrap();
     let subject = Subject::new(&name, Some(Key::new(key).unwrap())).unwrap();
-    Outgoing::write(Kind::Event, subject, 2, Some(key.into()), data, stamp).unwrap()
+    Outgoing::write(
+        Kind::Event,
+        subject,
+        2,
+        Some(key.into()),
+        data,
+        stamp,
+        Extras::default(),
+    )
+    .unwrap()
 }
 
 fn read(subject: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Envelope, DecodeError> {
@@ -77,6 +88,7 @@ fn binary_mode_is_the_bindings() {
     assert_eq!(header("ce-subject"), Some("%C3%A9"));
     assert_eq!(header("ce-twkind"), Some("event"));
     assert_eq!(header("Content-Type"), Some("application/json"));
+    assert_eq!(header("ce-datacontenttype"), Some("application/json"));
     assert_eq!(&*outgoing.body, br#"{"a":1}"#);
 }
 
@@ -127,7 +139,7 @@ fn a_foreign_event_needs_four_attributes() {
     ];
     let error = read("a.b.c", &headers, b"{}").unwrap_err();
     assert!(
-        error.to_string().contains("0.3") && error.class() == "malformed",
+        error.to_string().contains("specversion is not 1.0") && error.class() == "malformed",
         "{error}"
     );
 }
@@ -143,4 +155,46 @@ fn data_that_is_not_json_is_refused_by_name() {
     ];
     let error = read("a.b.c", &headers, b"hello").unwrap_err();
     assert!(error.to_string().contains("text/plain"), "{error}");
+}
+
+#[test]
+fn an_attribute_that_stands_twice_is_refused() {
+    let headers = [("ce-specversion", "1.0"), ("ce-id", "1"), ("CE-ID", "2")];
+    let error = read("a.b.c", &headers, b"{}").unwrap_err();
+    assert!(error.to_string().contains("`ce-id` stands twice"), "{error}");
+    let headers = [("content-type", "application/cloudevents+json")];
+    let body = br#"{"specversion":"1.0","id":"1","source":"/till","type":"a.b.c","id":"2"}"#;
+    let error = read("a.b.c", &headers, body).unwrap_err();
+    assert!(
+        error.to_string().contains("each name stands once") && error.class() == "malformed",
+        "{error}"
+    );
+}
+
+/// Where the binding for NATS is not that for HTTP, and what older ones wrote.
+#[test]
+fn what_the_nats_binding_allows_is_read() {
+    let body = br#"{"specversion":"1.0","id":"1","source":"/till","type":"a.b.c","data":{"a":1}}"#;
+    for headers in [&[][..], &[("Content-Type", "application/cloudevents")]] {
+        let event = read("a.b.c", headers, body).unwrap();
+        assert_eq!(event.encoded().data.get(), r#"{"a":1}"#);
+    }
+    let headers = |name, value| {
+        let required = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "/"),
+            ("ce-type", "a.b.c"),
+        ];
+        [&required[..], &[(name, value)]].concat()
+    };
+    let event = read("a.b.c", &headers("ce-mood", r#""very \"good\"%21""#), b"{}").unwrap();
+    assert_eq!(event.metadata.entries["mood"], r#"very "good"!"#);
+    for (name, value, says) in [
+        ("ce-mood", "%C0%A0", "`ce-mood` is no UTF-8"),
+        ("ce-datacontenttype", "text/plain", "text/plain"),
+    ] {
+        let error = read("a.b.c", &headers(name, value), b"{}").unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }

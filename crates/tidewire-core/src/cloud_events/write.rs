@@ -46,7 +46,10 @@ pub(crate) fn write_binary<D: Serialize>(
         .into_iter()
         .map(|(name, value)| (format!("{PREFIX}{name}"), escape(&value)))
         .collect();
-    headers.push((wire::CONTENT_TYPE.to_owned(), wire::JSON.to_owned()));
+    // The first is the NATS binding's; the second is HTTP's, and what every message of ours has.
+    for name in ["ce-datacontenttype", wire::CONTENT_TYPE] {
+        headers.push((name.to_owned(), wire::JSON.to_owned()));
+    }
     Ok((headers, body))
 }
 

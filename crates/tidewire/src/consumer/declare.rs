@@ -12,7 +12,10 @@ use async_nats::{
 };
 use tidewire_core::{Start, wire};
 
-use crate::start_error::StartError;
+use crate::{
+    connection::{Connection, Refusal},
+    start_error::StartError,
+};
 
 /// How long a message may be in hand without a sign of life before the server delivers it again. A mark goes out
 /// every third of it, so that it runs out only where the process, its runtime or its connection is dead.
@@ -48,7 +51,16 @@ impl Depth {
 }
 
 /// Makes the consumer, or sees that it is the declared one; a filter that grew is added.
-pub(crate) async fn declare(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, StartError> {
+pub(crate) async fn declare(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, StartError> {
+    let ours = format!("{}.CONSUMER.", nats.api_prefix());
+    let concerns =
+        |refusal: &Refusal| refusal.subject.starts_with(&ours) && refusal.subject.contains(&spec.name);
+    nats.refusals()
+        .or_refused(concerns, find_or_make(&nats.jetstream(), spec))
+        .await?
+}
+
+async fn find_or_make(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, StartError> {
     let stream = js
         .get_stream_no_info(&spec.stream)
         .await

@@ -76,6 +76,11 @@ impl Demand {
         };
     }
 
+    /// How many messages may still come.
+    pub(super) fn asked(&self) -> usize {
+        self.asked
+    }
+
     /// Every request is void: the connection, the consumer or its leader changed.
     pub(super) fn reset(&mut self) {
         self.asked = 0;

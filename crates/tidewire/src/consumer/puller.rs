@@ -12,6 +12,7 @@ use async_nats::{
     Message, StatusCode, Subscriber,
     jetstream::{self, Context as JetStream},
 };
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -22,7 +23,7 @@ use super::{
     pull::{Demand, Pull},
     settle::Job,
 };
-use crate::{crew::Crew, headers::header, route::Route, wiring::Wiring};
+use crate::{clock, crew::Crew, delivery::StoredAt, headers::header, route::Route, wiring::Wiring};
 
 /// How many bytes of messages a handler may hold.
 const BUDGET: usize = 16 << 20;
@@ -38,6 +39,10 @@ const SILENCE: Duration = Duration::from_millis(10_500);
 const FIRST_GUESS: Duration = Duration::from_millis(500);
 /// Between two looks at a consumer that does not answer or refuses.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two requests for messages that this user may not make: somebody may grant it meanwhile.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(3);
+/// More than the server can say at once instead of messages: that a request ended, and signs of life.
+const STATUSES: usize = 16;
 /// How long a settled subscription is awaited at the end.
 const UNSUBSCRIBED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -47,9 +52,13 @@ pub(crate) struct Puller {
     wiring: Wiring,
     js: JetStream,
     spec: ConsumerSpec,
+    /// Its stream, for each message to share.
+    stream: Arc<str>,
     crew: Crew<Job>,
     in_hand: InHand,
     demand: Demand,
+    /// What came on the subscription so far, what the server says instead of messages included.
+    received: u64,
     /// No request before this: the last one was refused for a reason that asking again does not change.
     not_before: Instant,
     /// How long the handler took lately, in nanoseconds: a moving average.
@@ -59,12 +68,14 @@ pub(crate) struct Puller {
 /// Why a subscription is left.
 enum Left {
     Stopped,
+    /// The server forgets requests with the connection on which they came, and counts what it sends anew.
+    Reconnected,
     /// The consumer is gone, or nobody answers for it.
     Lost(String),
 }
 
 impl Puller {
-    pub(crate) fn new(wiring: &Wiring, js: &JetStream, spec: ConsumerSpec, route: Route) -> Self {
+    pub(crate) fn new(wiring: &Wiring, spec: ConsumerSpec, route: Route) -> Self {
         let in_hand = InHand::default();
         let sender = wiring.sender.clone();
         let typical = Arc::new(AtomicU64::new(
@@ -85,12 +96,14 @@ impl Puller {
         let largest = wiring.sender.client().max_payload() + OVERHEAD;
         Self {
             wiring: wiring.clone(),
-            js: js.clone(),
+            js: wiring.sender.connection().jetstream(),
+            stream: spec.stream.as_str().into(),
             spec,
             crew,
             in_hand,
             demand: Demand::new(concurrency, BUDGET, largest),
             typical,
+            received: 0,
             not_before: Instant::now(),
         }
     }
@@ -108,12 +121,19 @@ impl Puller {
             let left = match self.subscribe().await {
                 Ok((inbox, mut messages)) => {
                     let left = self.pull(&inbox, &mut messages).await;
-                    self.unsubscribe(messages).await;
+                    if !matches!(left, Left::Reconnected) {
+                        self.give_back().await;
+                        self.unsubscribe(&inbox, messages).await;
+                    }
                     left
                 }
                 Err(error) => Left::Lost(error.to_string()),
             };
-            let Left::Lost(reason) = left else { break };
+            let reason = match left {
+                Left::Stopped => break,
+                Left::Reconnected => continue,
+                Left::Lost(reason) => reason,
+            };
             let ConsumerSpec { stream, name, .. } = &self.spec;
             tracing::error!(%stream, consumer = %name, %reason, "the consumer does not answer; looking for it");
             tokio::select! {
@@ -121,7 +141,7 @@ impl Puller {
                 () = sleep(PAUSE) => {}
             }
             // Made again where it is gone: at its declared start, because its place is gone with it.
-            if let Err(error) = declare(&self.js, &self.spec).await {
+            if let Err(error) = declare(self.wiring.sender.connection(), &self.spec).await {
                 tracing::error!(%stream, consumer = %name, %error, "the consumer cannot be made");
             }
         }
@@ -138,8 +158,11 @@ impl Puller {
 
     async fn pull(&mut self, inbox: &str, messages: &mut Subscriber) -> Left {
         self.demand.reset();
+        self.received = 0;
         let mut connections = self.wiring.connections.clone();
         connections.mark_unchanged();
+        let mut refusals = self.wiring.sender.connection().refusals().heard();
+        let next = self.next_subject();
         let mut silent_at = Instant::now() + SILENCE;
         loop {
             let typical = Duration::from_nanos(self.typical.load(Ordering::Relaxed));
@@ -170,8 +193,12 @@ impl Puller {
                         }
                     }
                 }
-                // The server forgets requests with the connection on which they came.
-                _ = connections.changed() => self.demand.reset(),
+                _ = connections.changed() => return Left::Reconnected,
+                // The server answers nothing to it, ever.
+                _ = refusals.next(|refusal| refusal.subject == next) => {
+                    self.demand.reset();
+                    self.not_before = Instant::now() + FORBIDDEN_PAUSE;
+                }
                 () = sleep_until(silent_at) => {
                     silent_at = Instant::now() + SILENCE;
                     self.demand.reset();
@@ -182,11 +209,16 @@ impl Puller {
         }
     }
 
-    async fn ask(&self, inbox: &str, pull: Pull) -> Result<(), async_nats::PublishError> {
-        let subject = format!(
-            "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+    fn next_subject(&self) -> String {
+        let prefix = self.wiring.sender.connection().api_prefix();
+        format!(
+            "{prefix}.CONSUMER.MSG.NEXT.{}.{}",
             self.spec.stream, self.spec.name
-        );
+        )
+    }
+
+    async fn ask(&self, inbox: &str, pull: Pull) -> Result<(), async_nats::PublishError> {
+        let subject = self.next_subject();
         let request = json!({
             "batch": pull.batch,
             "max_bytes": pull.max_bytes,
@@ -202,6 +234,7 @@ impl Puller {
 
     /// Takes in a message, or what the server says instead of one.
     fn receive(&mut self, message: Message) -> Option<Left> {
+        self.received += 1;
         let Some(status) = message.status else {
             self.take(message);
             return None;
@@ -243,27 +276,49 @@ impl Puller {
             message,
             context: self.js.clone(),
         };
-        let attempt = wrapped
-            .info()
-            .map_or(1, |info| u32::try_from(info.delivered).unwrap_or(1));
+        let info = wrapped.info().ok();
+        let delivered = info.as_ref().map(|info| u32::try_from(info.delivered));
+        let attempt = delivered.and_then(Result::ok).unwrap_or(1);
+        let stored = info.map(|info| StoredAt {
+            stream: self.stream.clone(),
+            sequence: info.stream_sequence,
+            time: clock::at(info.published.into()),
+        });
         let grip = self.in_hand.take(ack.clone(), bytes);
         tracing::trace!(target: "tidewire::walk", "in hand");
         self.crew.push(Job {
             message: wrapped.message,
             ack,
             attempt,
+            stored,
             grip,
         });
     }
 
-    /// Ends the subscription, and gives back what was already on its way.
-    async fn unsubscribe(&mut self, mut messages: Subscriber) {
-        if messages.drain().await.is_err() {
-            return;
-        }
+    /// Ends the subscription after the last message that the server may have sent already.
+    ///
+    /// The client's own `drain` forgets a subscription before the server has: what is on its way then would be dropped,
+    /// and come again only after the ack wait. So the server is told to end it after as many messages as may still
+    /// come, and messages to ourselves make up for those that do not.
+    async fn unsubscribe(&mut self, inbox: &str, mut messages: Subscriber) {
+        let may_come = self.demand.asked() + STATUSES;
+        let last = self.received + u64::try_from(may_come).unwrap_or(u64::MAX);
         let rest = async {
+            if messages.unsubscribe_after(last).await.is_err() {
+                return;
+            }
+            for _ in 0..may_come {
+                let fill = self
+                    .wiring
+                    .sender
+                    .client()
+                    .publish(inbox.to_owned(), Bytes::new());
+                if fill.await.is_err() {
+                    return;
+                }
+            }
             while let Some(message) = messages.next().await {
-                if message.status.is_none() {
+                if message.status.is_none() && message.reply.is_some() {
                     self.take(message);
                 }
             }

@@ -4,7 +4,11 @@ use async_nats::{Client, Subject};
 use bytes::Bytes;
 use tidewire_core::{Outcome, Settlement};
 
-use crate::{delivery::Delivery, route::Route, sender::Sender};
+use crate::{
+    delivery::{Delivery, StoredAt},
+    route::Route,
+    sender::Sender,
+};
 
 use super::in_hand::Grip;
 
@@ -16,19 +20,26 @@ pub(super) struct Job {
     pub(super) ack: Subject,
     /// The number of this delivery.
     pub(super) attempt: u32,
+    pub(super) stored: Option<StoredAt>,
     pub(super) grip: Grip,
 }
 
 impl Job {
     /// Handles the message and settles it.
     pub(super) async fn work(self, route: &Route, sender: &Sender) {
-        let outcome = match Delivery::decode(&self.message, self.attempt, &route.identity, sender) {
-            Ok(delivery) => route.attempt(delivery).await.0,
-            Err(error) => Outcome::NotUnderstood(error),
-        };
-        let settlement = outcome.settlement(self.attempt, fastrand::f64());
-        report(&outcome, settlement, &self.message, self.attempt, &route.name);
-        self.settle(settlement, sender.client()).await;
+        let Self {
+            message,
+            ack,
+            attempt,
+            stored,
+            grip,
+        } = self;
+        let subject = message.subject.clone();
+        let delivery = Delivery::new(message, attempt, stored, &route.identity, sender);
+        let (outcome, _) = route.attempt(delivery).await;
+        let settlement = outcome.settlement(attempt, fastrand::f64());
+        report(&outcome, settlement, &subject, attempt, &route.name);
+        settle(settlement, ack, grip, sender.client()).await;
     }
 
     /// Gives the message back, for another instance to take at once.
@@ -37,17 +48,17 @@ impl Job {
         drop(self.grip);
         send(client, ack, Bytes::from_static(b"-NAK")).await;
     }
+}
 
-    async fn settle(self, settlement: Settlement, client: &Client) {
-        let payload = match settlement {
-            Settlement::Ack => Bytes::from_static(b"+ACK"),
-            Settlement::Nak(delay) => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into(),
-        };
-        // Out of hand first: a mark that came after a nak would replace its delay.
-        drop(self.grip);
-        send(client, self.ack, payload).await;
-        tracing::trace!(target: "tidewire::walk", "settled");
-    }
+async fn settle(settlement: Settlement, ack: Subject, grip: Grip, client: &Client) {
+    let payload = match settlement {
+        Settlement::Ack => Bytes::from_static(b"+ACK"),
+        Settlement::Nak(delay) => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into(),
+    };
+    // Out of hand first: a mark that came after a nak would replace its delay.
+    drop(grip);
+    send(client, ack, payload).await;
+    tracing::trace!(target: "tidewire::walk", "settled");
 }
 
 async fn send(client: &Client, ack: Subject, payload: Bytes) {
@@ -56,14 +67,7 @@ async fn send(client: &Client, ack: Subject, payload: Bytes) {
     }
 }
 
-fn report(
-    outcome: &Outcome,
-    settlement: Settlement,
-    message: &async_nats::Message,
-    attempt: u32,
-    handler: &str,
-) {
-    let subject = message.subject.as_str();
+fn report(outcome: &Outcome, settlement: Settlement, subject: &str, attempt: u32, handler: &str) {
     match (outcome, settlement) {
         (Outcome::Failed(failure), Settlement::Ack) => {
             tracing::debug!(handler, subject, attempt, %failure, "declined");

@@ -43,7 +43,7 @@ pub(super) fn manifest<S>(service: &Service<S>) -> Result<Manifest, StartError> 
     Ok(Manifest {
         service: service.name.clone(),
         version: service.version.clone(),
-        contract: wire::CONTRACT,
+        contract: wire::CONTRACT.to_owned(),
         contexts,
         handlers,
         publishes: texts(&service.publishes),
@@ -129,11 +129,14 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
             subject: filters.into_iter().next().unwrap_or_default(),
         },
     };
+    let mut layers = route.layers.clone();
+    layers.extend(&service.layers);
     HandlerManifest {
         name: route.name.to_string(),
         takes: texts(&route.takes),
         emits: texts(&route.sends.emits),
         asks: texts(&route.sends.asks),
+        layers: layers.names().map(str::to_owned).collect(),
         transport,
     }
 }
@@ -155,13 +158,13 @@ fn filters(route: &Route, problems: &mut Vec<String>) -> Vec<String> {
         }
         (None, true) => {
             problems.push(format!(
-                "the handler `{name}` takes `Any` event; say which: `.filter(\"orders.>\")`"
+                "the handler `{name}` takes whatever its filter matches; say what: `.filter(\"orders.>\")`"
             ));
             Vec::new()
         }
         (Some(filter), false) => {
             problems.push(format!(
-                "the handler `{name}` takes events by type, and its filter `{filter}` would hide some; remove the filter, or take `Event<Any>`"
+                "the handler `{name}` takes events by type, and its filter `{filter}` would hide some; remove the filter, or take `Event<Any>`, or `Raw` or `Json<T>` for messages that are not Tidewire's"
             ));
             Vec::new()
         }

@@ -3,36 +3,72 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
-use async_nats::{Client, Subscriber, jetstream};
-use tidewire_core::{Kind, Manifest, MessageName, Start, SubjectFilter, wire};
+use async_nats::{Client, Subscriber};
+use tidewire_core::{Kind, Manifest, MessageName, Start, SubjectFilter, Transport, wire};
+use tokio::time::{sleep, timeout};
 
 use super::{Service, check};
 use crate::{
     bus::{Bus, Declared},
+    connection::{Connection, Operation, Refusal},
     consumer::{ConsumerSpec, Depth, Puller, declare},
-    endpoint, listen,
+    endpoint, listen, manifest_bucket,
     route::{Carrier, Route},
     running::Running,
     sender::Sender,
     service_protocol::{Endpoint, EndpointStats, Instance},
     start_error::StartError,
     start_table::StartTable,
-    stream::{ensure, streams_overlapping, wait_for_subject},
+    stream::{NAMES, ensure, streams_overlapping, wait_for_subject},
     wiring::Wiring,
 };
 
 /// The oldest server that refuses what it does not know and compares expected sequences in batches rightly.
 const OLDEST_SERVER: &str = "2.14.4";
 
-pub(super) async fn start<S>(service: Service<S>, nats: Client) -> Result<Running, StartError> {
+/// How long the client may take to tell of a refused subscription after the server has answered what came later.
+const TOLD_WITHIN: Duration = Duration::from_millis(20);
+
+/// How long a start may take in all: longer than the longest wait for a lease, which is 45 seconds.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Starts the service, unless the server refuses something meanwhile: a permission that is missing is told to the
+/// connection and not to the call that lacks it.
+pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Running, StartError> {
+    let refusals = nats.refusals().clone();
+    let (consumers, api) = (
+        format!(".{}", wire::consumer_name(&service.name, "")),
+        format!("{}.", nats.api_prefix()),
+    );
+    let needed = |refusal: &Refusal| match refusal.subject.strip_prefix(&api) {
+        _ if manifest_bucket::concerns(refusal) => false,
+        _ if refusal.operation == Operation::Subscribe => true,
+        // Other services on this connection have their own pulls.
+        Some(pull) if pull.starts_with("CONSUMER.MSG.NEXT.") => pull.contains(&consumers),
+        // Done without where it is not allowed.
+        Some(question) => question != NAMES,
+        None => refusal.subject.contains(wire::LEASES_BUCKET),
+    };
+    let starting = refusals.or_refused(needed, start_all(service, nats.clone()));
+    let running = timeout(STARTED_WITHIN, starting)
+        .await
+        .map_err(|_| StartError::TimedOut {
+            within: STARTED_WITHIN,
+        })???;
+    manifest_bucket::write(&nats, running.manifest()).await;
+    Ok(running)
+}
+
+async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, StartError> {
     let manifest = check::manifest(&service)?;
-    let js = jetstream::new(nats.clone());
-    check_server(&nats)?;
+    check_server(nats.client())?;
+    requests_are_free(&nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
         ensure(
-            &js,
+            &nats,
             context,
             &declared.stream,
             &declared.subjects,
@@ -40,15 +76,16 @@ pub(super) async fn start<S>(service: Service<S>, nats: Client) -> Result<Runnin
         )
         .await?;
     }
-    sent_events_are_kept(&service, &js, &manifest).await?;
+    sent_events_are_kept(&service, &nats, &manifest).await?;
     let wiring =
         Wiring::start(Sender::new(nats, &manifest.service, service.format)).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
     // Whatever fails from here on, the service's tasks end with `running`.
     let running = Running::new(wiring.clone(), bus, manifest, service.grace);
-    let table = start_routes(&wiring, &js, service.routes, running.manifest()).await?;
+    let table = start_routes(&wiring, service.routes, running.manifest()).await?;
     // The server has every subscription once a message came back that was sent after them.
     wiring.sender.round_trip().await.map_err(StartError::connection)?;
+    sleep(TOLD_WITHIN).await;
     tracing::info!(
         "{} {} has started\n{table}",
         running.manifest().service,
@@ -85,10 +122,36 @@ fn declared<S>(service: &Service<S>) -> Declared {
     }
 }
 
+/// A stream that captures a command or query would answer the caller with its own ack.
+async fn requests_are_free(nats: &Connection, manifest: &Manifest) -> Result<(), StartError> {
+    for handler in &manifest.handlers {
+        let Transport::Request { subject, .. } = &handler.transport else {
+            continue;
+        };
+        match streams_overlapping(nats, subject).await {
+            Ok(streams) => {
+                if let Some(stream) = streams.into_iter().next() {
+                    return Err(StartError::RequestCaptured {
+                        stream,
+                        subject: subject.clone(),
+                    });
+                }
+            }
+            Err(StartError::NoJetStream { .. }) => return Ok(()),
+            Err(StartError::NotPermitted(refusal)) => {
+                tracing::info!(%refusal, "whether a stream captures this service's requests is not known");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Events of contexts that other services keep must have a stream as well.
 async fn sent_events_are_kept<S>(
     service: &Service<S>,
-    js: &jetstream::Context,
+    nats: &Connection,
     manifest: &Manifest,
 ) -> Result<(), StartError> {
     let kept: BTreeSet<_> = manifest
@@ -102,7 +165,7 @@ async fn sent_events_are_kept<S>(
         };
         if !kept.contains(&filter.to_string()) {
             let stream = stream_of(contract.name);
-            wait_for_subject(js, &stream, &filter, "what the service emits").await?;
+            wait_for_subject(nats, &stream, &filter, "what the service emits").await?;
         }
     }
     Ok(())
@@ -123,11 +186,11 @@ enum Ready {
 
 async fn start_routes(
     wiring: &Wiring,
-    js: &jetstream::Context,
     mut routes: Vec<Route>,
     manifest: &Manifest,
 ) -> Result<StartTable, StartError> {
     let service = &manifest.service;
+    let nats = wiring.sender.connection();
     let mut table = StartTable::default();
     let mut endpoints = Vec::new();
     let mut ready = Vec::new();
@@ -140,16 +203,16 @@ async fn start_routes(
         let mut depth = None;
         ready.push(match &route.carrier {
             Carrier::Durable { start } => {
-                let specs = specs(js, route, *start, service).await?;
+                let specs = specs(nats, route, *start, service).await?;
                 for spec in &specs {
-                    let found = declare(js, spec).await?;
+                    let found = declare(nats, spec).await?;
                     depth = Some(depth.map_or(found, |sum: Depth| sum.and(found)));
                 }
                 Ready::Durable(specs)
             }
             Carrier::Live { queue_group } => Ready::Live(hear(wiring, route, queue_group.as_ref()).await?),
             Carrier::Request { kind } => {
-                let (endpoint, requests) = endpoint(wiring, js, route, *kind, manifest).await?;
+                let (endpoint, requests) = endpoint(wiring, route, *kind, manifest).await?;
                 let stats = endpoint.stats.clone();
                 endpoints.push(endpoint);
                 Ready::Request(requests, stats)
@@ -166,7 +229,7 @@ async fn start_routes(
         match ready {
             Ready::Durable(specs) => {
                 for spec in specs {
-                    wiring.spawn(Puller::new(wiring, js, spec, route.clone()).run());
+                    wiring.spawn(Puller::new(wiring, spec, route.clone()).run());
                 }
             }
             Ready::Live(subscriptions) => wiring.spawn(listen::listen(wiring.clone(), route, subscriptions)),
@@ -180,12 +243,12 @@ async fn start_routes(
 
 /// The consumers that feed a durable: one on each stream that has its events.
 async fn specs(
-    js: &jetstream::Context,
+    nats: &Connection,
     route: &Route,
     start: Start,
     service: &str,
 ) -> Result<Vec<ConsumerSpec>, StartError> {
-    let sources = sources(js, route).await?;
+    let sources = sources(nats, route).await?;
     let spec = |(stream, filters)| ConsumerSpec {
         name: wire::consumer_name(service, &route.name),
         service: service.to_owned(),
@@ -198,14 +261,11 @@ async fn specs(
 }
 
 /// The streams that feed a durable, with the subjects that it reads there.
-async fn sources(
-    js: &jetstream::Context,
-    route: &Route,
-) -> Result<BTreeMap<String, Vec<String>>, StartError> {
+async fn sources(nats: &Connection, route: &Route) -> Result<BTreeMap<String, Vec<String>>, StartError> {
     let needs = format!("the durable `{}`", route.name);
     let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if let Some(filter) = &route.filter {
-        let streams = streams_overlapping(js, filter).await?;
+        let streams = streams_overlapping(nats, filter).await?;
         for stream in streams.into_iter().filter(|stream| !is_internal(stream)) {
             sources.insert(stream, vec![filter.clone()]);
         }
@@ -214,7 +274,7 @@ async fn sources(
                 needs,
                 filter: filter.clone(),
                 stream: "of any name".into(),
-                within: std::time::Duration::ZERO,
+                within: Duration::ZERO,
             });
         }
         return Ok(sources);
@@ -224,7 +284,7 @@ async fn sources(
             continue;
         };
         let stream = stream_of(contract.name);
-        wait_for_subject(js, &stream, &filter, &needs).await?;
+        wait_for_subject(nats, &stream, &filter, &needs).await?;
         sources.entry(stream).or_default().push(filter.to_string());
     }
     Ok(sources)
@@ -263,15 +323,11 @@ async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<
 
 async fn endpoint(
     wiring: &Wiring,
-    js: &jetstream::Context,
     route: &Route,
     kind: Kind,
     manifest: &Manifest,
 ) -> Result<(Endpoint, Subscriber), StartError> {
     let subject = filters(route).into_iter().next().unwrap_or_default();
-    if let Some(stream) = streams_overlapping(js, &subject).await?.into_iter().next() {
-        return Err(StartError::RequestCaptured { stream, subject });
-    }
     let queue_group = manifest.service.clone();
     let client = wiring.sender.client();
     let requests = client.queue_subscribe(subject.clone(), queue_group.clone()).await;

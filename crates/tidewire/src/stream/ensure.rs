@@ -1,41 +1,40 @@
 //! Making a context's stream what its services declare.
 
-use async_nats::jetstream::Context as JetStream;
-
 use super::{
     lease::Lease,
     lookup::find,
     plan::{Plan, missing, plan},
 };
-use crate::{context::Context, start_error::StartError};
+use crate::{connection::Connection, context::Context, start_error::StartError};
 
 /// Makes the context's stream, or adds to it.
 ///
 /// The server updates a stream as a whole and compares nothing, so that of two services that add at the same moment
 /// one would undo the other: under a lease the stream is read again, updated, and read back.
 pub(crate) async fn ensure(
-    js: &JetStream,
+    nats: &Connection,
     context: &Context,
     stream: &str,
     subjects: &[String],
     service: &str,
 ) -> Result<(), StartError> {
-    if planned(js, context, stream, subjects).await? == Plan::Nothing {
+    if planned(nats, context, stream, subjects).await? == Plan::Nothing {
         return Ok(());
     }
-    let lease = Lease::acquire(js, &format!("stream.{stream}"), service).await?;
-    let done = apply(js, context, stream, subjects).await;
+    let js = &nats.jetstream();
+    let lease = Lease::acquire(js, nats.api_prefix(), &format!("stream.{stream}"), service).await?;
+    let done = apply(nats, context, stream, subjects).await;
     let released = lease.release().await;
     done.and(released)
 }
 
 async fn planned(
-    js: &JetStream,
+    nats: &Connection,
     context: &Context,
     stream: &str,
     subjects: &[String],
 ) -> Result<Plan, StartError> {
-    let found = find(js, stream).await?;
+    let found = find(nats, stream).await?;
     plan(stream, context, subjects, found.as_ref()).map_err(|differences| StartError::StreamDiffers {
         stream: stream.into(),
         differences,
@@ -43,12 +42,13 @@ async fn planned(
 }
 
 async fn apply(
-    js: &JetStream,
+    nats: &Connection,
     context: &Context,
     stream: &str,
     subjects: &[String],
 ) -> Result<(), StartError> {
-    let wanted = match planned(js, context, stream, subjects).await? {
+    let js = nats.jetstream();
+    let wanted = match planned(nats, context, stream, subjects).await? {
         Plan::Nothing => return Ok(()),
         Plan::Create(config) => {
             js.create_stream((*config).clone())
@@ -64,7 +64,7 @@ async fn apply(
         }
     };
     // A server that does not know a setting may drop it without a word.
-    let found = find(js, stream).await?.unwrap_or_default();
+    let found = find(nats, stream).await?.unwrap_or_default();
     let missing = missing(&wanted, &found);
     if missing.is_empty() {
         tracing::info!(%stream, ?subjects, "the stream has the declared subjects");

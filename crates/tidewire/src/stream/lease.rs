@@ -47,7 +47,12 @@ const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
 
 impl<'a> Lease<'a> {
     /// Waits for the lease on `name`.
-    pub(super) async fn acquire(js: &'a JetStream, name: &str, holder: &str) -> Result<Self, StartError> {
+    pub(super) async fn acquire(
+        js: &'a JetStream,
+        api_prefix: &str,
+        name: &str,
+        holder: &str,
+    ) -> Result<Self, StartError> {
         let bucket = kv::Config {
             bucket: LEASES_BUCKET.into(),
             description: "leases that Tidewire's services share".into(),
@@ -63,7 +68,7 @@ impl<'a> Lease<'a> {
                 .await
                 .map_err(StartError::jetstream)?,
         };
-        let subject = format!("$KV.{LEASES_BUCKET}.{name}");
+        let subject = writing(&bucket, name, api_prefix);
         let deadline = Instant::now() + HELD_WITHIN;
         loop {
             let free_at = match bucket.entry(name).await.map_err(StartError::jetstream)? {
@@ -106,6 +111,16 @@ impl<'a> Lease<'a> {
         ];
         let headers = header_map(headers).map_err(StartError::jetstream)?;
         put(self.js, &self.subject, headers, "").await.map(drop)
+    }
+}
+
+/// Where a key of the bucket is written: in another JetStream domain behind the prefix of its API.
+fn writing(bucket: &kv::Store, name: &str, api_prefix: &str) -> String {
+    let key = format!("{}{name}", bucket.put_prefix.as_ref().unwrap_or(&bucket.prefix));
+    if bucket.use_jetstream_prefix {
+        format!("{api_prefix}.{key}")
+    } else {
+        key
     }
 }
 

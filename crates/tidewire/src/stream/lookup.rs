@@ -2,33 +2,37 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    Context as JetStream, ErrorCode, context::GetStreamErrorKind, response::Response, stream::Config,
-};
+use async_nats::jetstream::{ErrorCode, stream::Config};
 use serde::Deserialize;
 use serde_json::json;
 use tidewire_core::SubjectFilter;
 use tokio::time::{Instant, sleep};
 
-use crate::start_error::StartError;
+use super::api::ask;
+use crate::{connection::Connection, start_error::StartError};
 
 /// How long a start waits for the streams of other services, which may be starting at the same moment.
 const FED_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The settings of a stream; `None` where there is no such stream.
-pub(super) async fn find(js: &JetStream, stream: &str) -> Result<Option<Config>, StartError> {
-    match js.get_stream(stream).await {
-        Ok(found) => Ok(Some(found.cached_info().config.clone())),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(api) if api.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
-            _ => Err(StartError::jetstream(error)),
-        },
+pub(super) async fn find(nats: &Connection, stream: &str) -> Result<Option<Config>, StartError> {
+    #[derive(Deserialize)]
+    struct Info {
+        config: Config,
+    }
+    match ask::<Info>(nats, &format!("STREAM.INFO.{stream}"), &()).await? {
+        Ok(info) => Ok(Some(info.config)),
+        Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+        Err(error) => Err(StartError::jetstream(error)),
     }
 }
 
+/// What [`streams_overlapping`] asks.
+pub(crate) const NAMES: &str = "STREAM.NAMES";
+
 /// The names of the streams that have a subject in common with `filter`.
-pub(crate) async fn streams_overlapping(js: &JetStream, filter: &str) -> Result<Vec<String>, StartError> {
+pub(crate) async fn streams_overlapping(nats: &Connection, filter: &str) -> Result<Vec<String>, StartError> {
     #[derive(Deserialize)]
     struct Page {
         #[serde(default)]
@@ -38,24 +42,15 @@ pub(crate) async fn streams_overlapping(js: &JetStream, filter: &str) -> Result<
     }
     let mut names = Vec::new();
     loop {
-        let page: Response<Page> = js
-            .request("STREAM.NAMES", &json!({"subject": filter, "offset": names.len()}))
-            .await
-            .map_err(StartError::jetstream)?;
-        match page {
-            Response::Ok(page) => {
-                let found = page.streams.unwrap_or_default();
-                if found.is_empty() {
-                    return Ok(names);
-                }
-                names.extend(found);
-                if names.len() >= page.total {
-                    return Ok(names);
-                }
-            }
-            Response::Err { error } => {
-                return Err(StartError::jetstream(error));
-            }
+        let request = json!({"subject": filter, "offset": names.len()});
+        let page: Page = ask(nats, NAMES, &request).await?.map_err(StartError::jetstream)?;
+        let found = page.streams.unwrap_or_default();
+        if found.is_empty() {
+            return Ok(names);
+        }
+        names.extend(found);
+        if names.len() >= page.total {
+            return Ok(names);
         }
     }
 }
@@ -63,7 +58,7 @@ pub(crate) async fn streams_overlapping(js: &JetStream, filter: &str) -> Result<
 /// Waits until `stream` captures all of `filter`, as it will once the service that declares the event has started.
 /// `needs` says who needs it, for the error.
 pub(crate) async fn wait_for_subject(
-    js: &JetStream,
+    nats: &Connection,
     stream: &str,
     filter: &SubjectFilter,
     needs: &str,
@@ -71,13 +66,18 @@ pub(crate) async fn wait_for_subject(
     let deadline = Instant::now() + FED_WITHIN;
     let mut said = false;
     loop {
-        let covered =
-            match js.get_stream(stream).await {
-                Ok(found) => found.cached_info().config.subjects.iter().any(|subject| {
-                    SubjectFilter::parse(subject).is_ok_and(|captured| captured.covers(filter))
-                }),
-                Err(_) => false,
-            };
+        let found = match find(nats, stream).await {
+            // A leader is being elected, say.
+            Err(StartError::JetStream(_)) => None,
+            found => found?,
+        };
+        let covered = found.is_some_and(|found| {
+            let mut captured = found
+                .subjects
+                .iter()
+                .flat_map(|subject| SubjectFilter::parse(subject));
+            captured.any(|captured| captured.covers(filter))
+        });
         if covered {
             return Ok(());
         }

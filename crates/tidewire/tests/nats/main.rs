@@ -8,6 +8,7 @@
 )]
 
 mod backpressure;
+mod bad_input;
 mod blocking;
 mod cloud_events;
 mod delivery;
@@ -15,7 +16,9 @@ mod drain;
 mod failures;
 mod foreign;
 mod instances;
+mod layers;
 mod live;
+mod raw;
 mod requests;
 mod start;
 mod streams;

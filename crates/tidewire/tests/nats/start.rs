@@ -43,7 +43,7 @@ async fn a_declaration_that_contradicts_itself_is_refused_line_by_line() {
         "the durable name `note` is given to 2 handlers",
         "`orders.payments.payment.process` is answered by 2 handlers",
         "the durable name `Any`",
-        "takes `Any` event; say which",
+        "takes whatever its filter matches; say what",
         "its filter `orders.>` would hide some",
         "the context `orders`",
         "the context `orders.stock` has no events",

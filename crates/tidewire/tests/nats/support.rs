@@ -19,7 +19,11 @@ pub(crate) fn server() -> Server {
 }
 
 pub(crate) async fn connect(server: &Server) -> Client {
-    tidewire::connect(server.url()).await.expect("the server answers")
+    tidewire::connect(server.url())
+        .await
+        .expect("the server answers")
+        .client()
+        .clone()
 }
 
 pub(crate) fn jetstream(client: &Client) -> jetstream::Context {

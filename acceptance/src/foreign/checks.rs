@@ -1,0 +1,8 @@
+//! What must hold, one scenario to a file.
+
+pub(crate) mod cloud_events;
+pub(crate) mod consume;
+pub(crate) mod discover;
+pub(crate) mod publish;
+pub(crate) mod read;
+pub(crate) mod request;

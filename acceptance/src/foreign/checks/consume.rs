@@ -1,0 +1,82 @@
+//! A foreign client takes over a durable of ours while none of our services runs.
+
+use serde_json::{Value, json};
+
+use crate::{
+    messages::{PROCESS, PROCESSED, PaymentProcessed, STREAM},
+    program::Foreign,
+    report::{Outcome, Report},
+    world::World,
+};
+
+const WAITING: u64 = 4;
+/// The durable `ship` of the service `shipping`.
+const CONSUMER: &str = "shipping__ship";
+
+pub(crate) async fn check(report: &mut Report, foreign: &Foreign, world: &mut World) -> Outcome {
+    let client = foreign.client;
+    if let Some(shipping) = world.shipping.take() {
+        shipping.stop().await?;
+    }
+    let before = world.seen.by("ship").len();
+    for amount in 0..WAITING {
+        let payment_id = format!("waiting {amount}");
+        let event = PaymentProcessed { payment_id, amount };
+        world.payments[0].bus().publish(&event).await?;
+    }
+    for payments in world.payments.drain(..) {
+        payments.stop().await?;
+    }
+
+    let question = json!({ "kind": "command", "name": PROCESS, "key": "p", "data": {} });
+    let input = json!({ "url": world.server.url(), "requests": [question] });
+    let said = foreign.run("request", &input).await?;
+    report.same(
+        &format!("{client} is told at once where nobody answers"),
+        &json!([{ "nobody": true }]),
+        &said["answers"],
+    );
+
+    let input =
+        json!({ "url": world.server.url(), "stream": STREAM, "consumer": CONSUMER, "count": WAITING });
+    let said = foreign.run("consume", &input).await?;
+    let waiting = |amount: u64| {
+        json!({
+            "subject": format!("{PROCESSED}.waiting=20{amount}"),
+            "body": { "type": "event", "data": { "payment_id": format!("waiting {amount}"), "amount": amount } },
+        })
+    };
+    let handled: Value = (0..WAITING - 1).map(waiting).collect();
+    report.same(
+        &format!("{client} pulls what waits in our durable, in its order"),
+        &json!({ "handled": handled, "given_back": waiting(WAITING - 1) }),
+        &said,
+    );
+    let left = world.consumer(CONSUMER).await?;
+    report.same(
+        &format!("{client} acks what it handled, and the durable knows"),
+        &json!({ "pending": 0, "unacknowledged": 1 }),
+        &json!({ "pending": left.num_pending, "unacknowledged": left.num_ack_pending }),
+    );
+
+    world.start_shipping().await?;
+    let shipped = world.seen.sorted("ship", before + 1, "id").await?;
+    let again: Vec<_> = shipped.into_iter().filter(|note| note["attempt"] != 1).collect();
+    report.same(
+        &format!("{client} gives one back, and our handler goes on with that one alone"),
+        &json!([{ "id": said["given_back"]["body"]["id"], "attempt": 2 }]),
+        &again.into(),
+    );
+    if let Some(shipping) = world.shipping.take() {
+        shipping.stop().await?;
+    }
+    let left = world.consumer(CONSUMER).await?;
+    report.same(
+        &format!("{client} leaves a durable in which nothing waits"),
+        &json!({ "pending": 0, "unacknowledged": 0, "seen": before + 1 }),
+        &json!({
+            "pending": left.num_pending, "unacknowledged": left.num_ack_pending, "seen": world.seen.by("ship").len(),
+        }),
+    );
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! The life of one service: the hidden verb that the demo starts.
+
+use std::{io::Read as _, process::ExitCode, thread};
+
+use tidewire::{Connection, Service};
+use tidewire_shop::{
+    inventory::{self, Stock},
+    notifications::{self, Mailbox},
+    orders::{self, Orders},
+    payments::{self, Gateway},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    args::{ShopService, ShopServiceArgs},
+    error::DemoError,
+};
+
+/// Runs until SIGTERM, and then drains; or until standard input ends, because whoever holds the other end is gone.
+pub(super) async fn shop_service(args: &ShopServiceArgs) -> Result<ExitCode, DemoError> {
+    tidewire_shop::log_to_stderr();
+    let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
+    tokio::select! {
+        ran = run(args.service, nats) => ran.map(|()| ExitCode::SUCCESS),
+        _ = stdin_ended() => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn run(service: ShopService, nats: Connection) -> Result<(), DemoError> {
+    match service {
+        ShopService::Orders => finish(orders::service(Orders::open(&nats).await?), nats).await,
+        ShopService::Inventory => finish(inventory::service(Stock::open(&nats).await?), nats).await,
+        ShopService::Payments => finish(payments::service(Gateway::open(&nats).await?), nats).await,
+        ShopService::Notifications => finish(notifications::service(Mailbox::open(&nats).await?), nats).await,
+    }
+}
+
+async fn finish<S: Clone + Send + Sync + 'static>(
+    service: Service<S>,
+    nats: Connection,
+) -> Result<(), DemoError> {
+    Ok(service.run(nats).await?)
+}
+
+/// A thread of its own: a runtime would wait for a read that never ends.
+fn stdin_ended() -> oneshot::Receiver<()> {
+    let (over, ended) = oneshot::channel();
+    thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut ignored = [0; 64];
+        while matches!(stdin.read(&mut ignored), Ok(read) if read > 0) {}
+        drop(over);
+    });
+    ended
+}

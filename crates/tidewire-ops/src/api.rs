@@ -1,0 +1,67 @@
+//! What the questions share: JetStream's listings, and times.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::TryStreamExt;
+use tidewire::{
+    Connection, Timestamp,
+    async_nats::{
+        datetime::DateTime,
+        jetstream::{consumer, stream},
+    },
+};
+
+use crate::error::OpsError;
+
+/// Every stream that this user can see, by name.
+pub(crate) async fn streams(nats: &Connection) -> Result<Vec<stream::Info>, OpsError> {
+    let js = nats.jetstream();
+    let listing = nats.unless_refused(js.streams().try_collect::<Vec<_>>()).await?;
+    let mut streams = listing.map_err(|error| OpsError::jetstream("list the streams", error))?;
+    streams.sort_by(|one, other| one.config.name.cmp(&other.config.name));
+    Ok(streams)
+}
+
+/// Every consumer of a stream, by name.
+pub(crate) async fn consumers(nats: &Connection, stream: &str) -> Result<Vec<consumer::Info>, OpsError> {
+    let what = || format!("list the consumers of the stream {stream}");
+    let handle = handle(nats, stream).await?;
+    let listing = nats
+        .unless_refused(handle.consumers().try_collect::<Vec<_>>())
+        .await?;
+    let mut consumers = listing.map_err(|error| OpsError::jetstream(what(), error))?;
+    consumers.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(consumers)
+}
+
+/// A stream without a question to the server.
+pub(crate) async fn handle(
+    nats: &Connection,
+    stream: &str,
+) -> Result<stream::Stream<()>, OpsError> {
+    let js = nats.jetstream();
+    js.get_stream_no_info(stream)
+        .await
+        .map_err(|error| OpsError::jetstream(format!("use the stream {stream}"), error))
+}
+
+/// What a filter of a consumer is: one or several, or all of the stream.
+pub(crate) fn filters(config: &consumer::Config) -> Vec<String> {
+    if config.filter_subject.is_empty() {
+        config.filter_subjects.clone()
+    } else {
+        vec![config.filter_subject.clone()]
+    }
+}
+
+/// The time by this machine's clock.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp::from_unix(since.unwrap_or_default())
+}
+
+/// A time of the client's as one of ours; what is before 1970 is 1970.
+pub(crate) fn time(time: DateTime) -> Timestamp {
+    let nanos = u64::try_from(time.unix_timestamp_nanos()).unwrap_or(0);
+    Timestamp::from_unix(Duration::from_nanos(nanos))
+}

@@ -1,0 +1,44 @@
+//! What an operator asks of services and their streams, as data: who hears this subject, what runs, what passes by.
+//!
+//! ```no_run
+//! use tidewire_ops::{Manifests, explain};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let nats = tidewire::connect("nats://localhost:4222").await?;
+//! let manifests = Manifests::read(&nats).await?;
+//! let explanation = explain(&nats, &manifests, "orders.payments.payment.processed.p-42").await?;
+//! assert!(!explanation.nobody());
+//! # Ok(()) }
+//! ```
+//!
+//! What services declare is read from the bucket where each writes its manifest when it starts, so a message is known here
+//! without its Rust type. Nothing here prints: the `tidewire` command does, and any other program may.
+
+mod api;
+mod diff;
+mod draft;
+mod error;
+mod explain;
+mod instances;
+mod manifests;
+mod publish;
+mod request;
+mod schema;
+mod tail;
+
+pub use diff::{Change, Difference, FieldChange, Section, diff};
+pub use draft::Draft;
+pub use error::OpsError;
+pub use explain::{
+    Captured, ConsumerView, Copied, Endpoint, Explanation, Grammar, Listener, Reader, explain,
+};
+pub use instances::{Instance, InstanceEndpoint, instances};
+pub use manifests::{Manifests, Written, read_manifest};
+pub use publish::{Published, publish};
+pub use request::{Answer, request};
+pub use schema::Problem;
+pub use tail::{Content, History, Seen, Tail};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,109 @@
+//! The connection to NATS that a service runs on.
+
+mod connect;
+mod connect_error;
+mod credentials;
+mod nats_context;
+mod refusals;
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Client, jetstream};
+use serde::de::DeserializeOwned;
+use tidewire_core::{Format, Outgoing};
+
+use crate::{
+    ask::AskError,
+    publish_error::PublishError,
+    sender::{Sender, Stored},
+};
+
+pub use connect::{Connect, connect};
+pub use connect_error::ConnectError;
+pub(crate) use refusals::Refusals;
+pub use refusals::{Operation, Refusal};
+
+/// A connection to NATS: the client, where its JetStream is, and what the server refused on it.
+///
+/// Made by [`connect()`] or [`Connect`]; a plain [`async_nats::Client`] becomes one too, but what the server refuses on it
+/// is seen as a time-out only.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    client: Client,
+    api_prefix: Arc<str>,
+    refusals: Refusals,
+}
+
+/// Where JetStream's API is unless a domain or a prefix is given.
+const API_PREFIX: &str = "$JS.API";
+
+impl Connection {
+    /// The client, for whatever NATS can do beside.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// JetStream through this connection, in its domain.
+    pub fn jetstream(&self) -> jetstream::Context {
+        if &*self.api_prefix == API_PREFIX {
+            jetstream::new(self.client.clone())
+        } else {
+            jetstream::with_prefix(self.client.clone(), &self.api_prefix)
+        }
+    }
+
+    /// Stores a message that is already written, and returns once its context's stream has confirmed it; for tools. A
+    /// service has [`Emit`](crate::Emit) and [`Bus`](crate::Bus), which send what it declared.
+    ///
+    /// # Errors
+    /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, the same message may be sent again.
+    pub async fn publish(&self, outgoing: &Outgoing, within: Duration) -> Result<Stored, PublishError> {
+        self.sender().publish_within(outgoing, within).await
+    }
+
+    /// Sends a command or query that is already written, and reads the answer; for tools. A service has
+    /// [`Ask`](crate::Ask) and [`Bus`](crate::Bus), which ask what it declared.
+    ///
+    /// # Errors
+    /// [`AskError`]; its [`is_transient`](AskError::is_transient) says whether to ask again.
+    pub async fn ask<R: DeserializeOwned>(
+        &self,
+        outgoing: &Outgoing,
+        within: Duration,
+    ) -> Result<R, AskError> {
+        self.sender().request(outgoing, within).await
+    }
+
+    /// Runs a call of the client until it is done, or until the server refuses this connection something meanwhile: the
+    /// call itself would only run into its time limit.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that came first, whichever call it belongs to.
+    pub async fn unless_refused<T>(&self, call: impl Future<Output = T>) -> Result<T, Refusal> {
+        self.refusals.or_refused(|_| true, call).await
+    }
+
+    /// What is sent through it here is written already.
+    fn sender(&self) -> Sender {
+        Sender::new(self.clone(), "", Format::default())
+    }
+
+    /// The prefix of JetStream's API subjects, such as `$JS.API` or `$JS.hub.API`.
+    pub(crate) fn api_prefix(&self) -> &str {
+        &self.api_prefix
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+}
+
+impl From<Client> for Connection {
+    fn from(client: Client) -> Self {
+        Self {
+            client,
+            api_prefix: API_PREFIX.into(),
+            refusals: Refusals::default(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The message that is handled, as what follows from it needs it.
+
+use async_nats::Message;
+use tidewire_core::{DecodeError, Envelope, Kind, MessageId, Timestamp, wire};
+
+use crate::{
+    clock,
+    delivery::StoredAt,
+    headers::{header, pairs},
+};
+
+/// A message that was read, as far as it can be.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// It has an envelope, in one of the formats that Tidewire knows.
+    Envelope(Envelope),
+    /// It is another program's. Only handlers of [`Raw`](crate::extract::Raw) and [`Json`](crate::extract::Json) take it.
+    Foreign {
+        /// What its sender or its stream calls it, or a new identity where neither does.
+        id: MessageId,
+        /// When its stream stored it, or else when it was heard.
+        timestamp: Timestamp,
+        /// Why it is not read as an envelope.
+        reason: DecodeError,
+    },
+}
+
+impl Input {
+    pub(crate) fn read(message: &Message, stored: Option<&StoredAt>) -> Self {
+        let headers = message.headers.as_ref();
+        // A time that is the same at each delivery: the ids of what follows are made of it.
+        let timestamp = stored.map_or_else(clock::now, |stored| stored.time);
+        match Envelope::decode(&message.subject, pairs(headers), &message.payload, timestamp) {
+            Ok(envelope) => {
+                tracing::trace!(target: "tidewire::walk", "decoded");
+                Self::Envelope(envelope)
+            }
+            Err(reason) => {
+                let given = headers
+                    .and_then(|headers| header(headers, wire::MSG_ID))
+                    .and_then(MessageId::from_text);
+                let place = || MessageId::from_text(stored?.to_string());
+                let id = given.or_else(place);
+                Self::Foreign {
+                    id: id.unwrap_or_else(|| clock::new_id(Kind::Event)),
+                    timestamp,
+                    reason,
+                }
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> &MessageId {
+        match self {
+            Self::Envelope(envelope) => &envelope.id,
+            Self::Foreign { id, .. } => id,
+        }
+    }
+
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        match self {
+            Self::Envelope(envelope) => envelope.timestamp,
+            Self::Foreign { timestamp, .. } => *timestamp,
+        }
+    }
+
+    /// The id of the message that began the conversation. One without an envelope begins its own.
+    pub(crate) fn correlation_id(&self) -> &str {
+        match self {
+            Self::Envelope(envelope) => envelope.correlation_id(),
+            Self::Foreign { id, .. } => id.as_str(),
+        }
+    }
+}

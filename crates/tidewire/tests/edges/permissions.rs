@@ -1,0 +1,149 @@
+//! What this user may not do is named, with its subject, within two seconds.
+
+use tidewire::{
+    AskError, Connection, Operation, PublishError, StartError, async_nats::jetstream::consumer::Info,
+};
+
+use crate::support::{
+    Log, NAMED_WITHIN, PAYMENTS, PULL, PaymentFailed, Reloadable, Seen, WELL_WITHIN, cashier, connect_as,
+    payments, process, processed, shipping, soon, till, users, within,
+};
+
+#[tokio::test]
+async fn a_refused_publish_is_named() {
+    let nats = Reloadable::start(&users(
+        r#"publish: { deny: ["orders.payments.payment.processed.>"] }"#,
+    ));
+    let service = payments().start(connect_as(&nats.server, "service").await);
+    let service = service.await.unwrap();
+    let (bus, event) = (service.bus(), processed("p"));
+    let error = soon(NAMED_WITHIN, "it is named", bus.publish(&event))
+        .await
+        .unwrap_err();
+    let PublishError::NotPermitted(refusal) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (refusal.operation, &*refusal.subject),
+        (Operation::Publish, "orders.payments.payment.processed.p")
+    );
+    assert!(!error.is_transient());
+    let allowed = PaymentFailed {
+        payment_id: "p".into(),
+    };
+    assert_eq!(service.bus().publish(&allowed).await.unwrap().sequence, 1);
+}
+
+#[tokio::test]
+async fn a_refused_question_is_named() {
+    let nats = Reloadable::start(&users(
+        r#"publish: { deny: ["orders.payments.payment.process.forbidden"] }"#,
+    ));
+    let seen = Seen::default();
+    let _cashier = cashier(&seen).start(nats.admin().await).await.unwrap();
+    let till = till()
+        .start(connect_as(&nats.server, "service").await)
+        .await
+        .unwrap();
+    let bus = till.bus();
+    let question = process("forbidden");
+    let error = soon(NAMED_WITHIN, "it is named", bus.ask(&question))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, AskError::NotPermitted(refusal) if refusal.subject == "orders.payments.payment.process.forbidden"),
+        "{error}"
+    );
+    bus.ask(&process("allowed")).await.unwrap();
+    assert_eq!(seen.len(), 1);
+}
+
+/// What a service that may not do this says at its start.
+async fn refused_at_start(permissions: &str) -> tidewire::Refusal {
+    let nats = Reloadable::start(&users(permissions));
+    let _payments = payments().start(nats.admin().await).await.unwrap();
+    let service = cashier(&Seen::default()).on(tidewire::durable("note", drop_event));
+    let start = service.start(connect_as(&nats.server, "service").await);
+    match soon(NAMED_WITHIN, "it is named", start).await {
+        Err(StartError::NotPermitted(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn drop_event(tidewire::extract::Event(_): tidewire::extract::Event<PaymentFailed>) {}
+
+#[tokio::test]
+async fn what_a_start_lacks_is_named() {
+    let cases = [
+        (
+            r#"subscribe: { deny: ["orders.payments.payment.process.*"] }"#,
+            Operation::Subscribe,
+            "orders.payments.payment.process.*",
+        ),
+        (
+            r#"subscribe: { deny: ["$SRV.>"] }"#,
+            Operation::Subscribe,
+            "$SRV.PING",
+        ),
+        (
+            r#"publish: { deny: ["$JS.API.STREAM.INFO.>"] }"#,
+            Operation::Publish,
+            "$JS.API.STREAM.INFO.ORDERS__PAYMENTS",
+        ),
+        (
+            r#"publish: { deny: ["$JS.API.CONSUMER.>"] }"#,
+            Operation::Publish,
+            "$JS.API.CONSUMER.INFO.ORDERS__PAYMENTS.cashier__note",
+        ),
+        (
+            r#"publish: { deny: ["$JS.API.CONSUMER.MSG.NEXT.>"] }"#,
+            Operation::Publish,
+            "$JS.API.CONSUMER.MSG.NEXT.ORDERS__PAYMENTS.cashier__note",
+        ),
+    ];
+    for (permissions, operation, subject) in cases {
+        let refusal = refused_at_start(permissions).await;
+        assert_eq!((refusal.operation, &*refusal.subject), (operation, subject));
+        let text = refusal.to_string();
+        assert!(text.contains(subject) && text.contains("grant it"), "{text}");
+    }
+    let inbox = refused_at_start(r#"subscribe: { deny: ["_INBOX.>"] }"#).await;
+    assert!(inbox.subject.starts_with("_INBOX."), "{inbox}");
+}
+
+#[tokio::test]
+async fn a_pull_that_is_refused_while_the_service_runs_is_named_and_goes_on_when_it_is_allowed() {
+    let (log, _guard) = Log::listen();
+    let (all, no_pulls) = (users(""), users(&format!(r#"publish: {{ deny: ["{PULL}"] }}"#)));
+    let (nats, seen) = (Reloadable::start(&all), Seen::default());
+    let payments = payments().start(nats.admin().await).await.unwrap();
+    let service = connect_as(&nats.server, "service").await;
+    let _shipping = shipping(&seen).start(service).await.unwrap();
+    nats.reload(&no_pulls).await;
+    // The request that stands already gives what it was made for, and no more.
+    for number in 0..100 {
+        payments
+            .bus()
+            .publish(&processed(number.to_string()))
+            .await
+            .unwrap();
+    }
+    log.says(NAMED_WITHIN, &format!("this user may not publish to `{PULL}`"))
+        .await;
+    let admin = nats.admin().await;
+    within(WELL_WITHIN, "no request stands", async || {
+        consumer(&admin).await.num_waiting == 0
+    })
+    .await;
+    assert!(consumer(&admin).await.num_pending > 0);
+    nats.reload(&all).await;
+    within(WELL_WITHIN, "what was kept is handled", async || {
+        seen.len() == 100
+    })
+    .await;
+}
+
+async fn consumer(nats: &Connection) -> Info {
+    let stream = nats.jetstream().get_stream(PAYMENTS).await.unwrap();
+    stream.consumer_info("shipping__note").await.unwrap()
+}

@@ -1,0 +1,128 @@
+//! What these tests share: servers whose configuration changes while they run, messages, and the log.
+
+mod log;
+mod messages;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tidewire::{
+    Connect, Connection,
+    async_nats::jetstream::{self, stream},
+};
+use tidewire_server::{Server, ServerBuilder};
+
+pub(crate) use log::Log;
+pub(crate) use messages::*;
+
+/// How soon a missing permission is named.
+pub(crate) const NAMED_WITHIN: Duration = Duration::from_secs(2);
+/// How soon all is well again after a cure.
+pub(crate) const WELL_WITHIN: Duration = Duration::from_secs(15);
+
+/// A server with a part of its configuration in a file that can be rewritten.
+pub(crate) struct Reloadable {
+    pub(crate) server: Server,
+    included: PathBuf,
+    _folder: TempDir,
+}
+
+impl Reloadable {
+    pub(crate) fn start(text: &str) -> Self {
+        Self::start_with(text, |server| server)
+    }
+
+    pub(crate) fn start_with(text: &str, settings: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let included = folder.path().join("included.conf");
+        fs::write(&included, text).unwrap();
+        // The server looks for it beside its own folder, which lies beside this one.
+        let name = folder.path().file_name().unwrap().to_string_lossy();
+        let include = format!("include \"../{name}/included.conf\"");
+        let server = settings(Server::builder().config(include)).start().unwrap();
+        Self {
+            server,
+            included,
+            _folder: folder,
+        }
+    }
+
+    /// Gives the server another text, and waits until it has taken it.
+    pub(crate) async fn reload(&self, text: &str) {
+        let reloads = || {
+            self.server
+                .log()
+                .unwrap()
+                .matches("Reloaded server configuration")
+                .count()
+        };
+        let before = reloads();
+        fs::write(&self.included, text).unwrap();
+        let pid = self.server.pid().unwrap().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+        assert!(sent.success());
+        within(
+            Duration::from_secs(5),
+            "the server has its new configuration",
+            async || reloads() > before,
+        )
+        .await;
+    }
+
+    pub(crate) async fn admin(&self) -> Connection {
+        connect_as(&self.server, "admin").await
+    }
+}
+
+/// Users whose passwords are their names: `admin` may do everything, `service` what `permissions` says.
+pub(crate) fn users(permissions: &str) -> String {
+    format!(
+        "authorization {{ users: [
+            {{ user: admin, password: admin }}
+            {{ user: service, password: service, permissions: {{ {permissions} }} }}
+        ] }}"
+    )
+}
+
+pub(crate) async fn connect_as(server: &Server, user: &str) -> Connection {
+    let connect = Connect::to(server.url()).user(user, user.to_owned());
+    connect.connect().await.unwrap()
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn within(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Runs `call`, which has to end within the limit.
+pub(crate) async fn soon<T>(limit: Duration, what: &str, call: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(limit, call).await;
+    done.unwrap_or_else(|_| panic!("not within {limit:?}: {what}"))
+}
+
+pub(crate) async fn stream(nats: &Connection, name: &str) -> stream::Info {
+    let stream = nats.jetstream().get_stream(name).await.unwrap();
+    stream.cached_info().clone()
+}
+
+pub(crate) async fn stored(nats: &Connection, name: &str) -> u64 {
+    stream(nats, name).await.state.messages
+}
+
+pub(crate) async fn make_stream(js: &jetstream::Context, name: &str, subject: &str) {
+    let config = stream::Config {
+        name: name.into(),
+        subjects: vec![subject.into()],
+        ..Default::default()
+    };
+    js.create_stream(config).await.unwrap();
+}

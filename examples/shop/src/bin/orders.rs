@@ -1,0 +1,12 @@
+//! The orders service, on the server at `$NATS_URL`.
+
+use tidewire_shop::orders::{Orders, service};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tidewire_shop::log_to_stderr();
+    let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
+    let state = Orders::open(&nats).await?;
+    service(state).run(nats).await?;
+    Ok(())
+}

@@ -46,8 +46,10 @@ async fn reads(report: &mut Report, sdk: &Foreign, mode: &str, format: Format) -
         "specversion": "1.0", "source": "payments", "subject": KEY, "datacontenttype": "application/json",
         "twversion": "1", "correlationid": said["command"], "causationid": said["command"],
     });
-    let mut event =
-        json!({ "headers": { "Content-Type": content_type }, "attributes": attributes, "data": data });
+    // The binding for NATS names the data's type like any attribute; that for HTTP does not.
+    let data_type = (mode == "binary").then_some("application/json");
+    let headers = json!({ "Content-Type": content_type, "ce-datacontenttype": data_type });
+    let mut event = json!({ "headers": headers, "attributes": attributes, "data": data });
     let mut answer = event.clone();
     event["attributes"]["type"] = PROCESSED.into();
     event["attributes"]["twkind"] = "event".into();

@@ -122,8 +122,10 @@ impl Puller {
                 Ok((inbox, mut messages)) => {
                     let left = self.pull(&inbox, &mut messages).await;
                     if !matches!(left, Left::Reconnected) {
-                        self.give_back().await;
-                        self.unsubscribe(&inbox, messages).await;
+                        // Only then: what is given back while requests are open comes to ourselves again.
+                        let waiting = self.crew.take_waiting();
+                        let late = self.unsubscribe(&inbox, messages).await;
+                        self.give_back(waiting.into_iter().chain(late)).await;
                     }
                     left
                 }
@@ -145,7 +147,7 @@ impl Puller {
                 tracing::error!(%stream, consumer = %name, %error, "the consumer cannot be made");
             }
         }
-        self.give_back().await;
+        self.give_back(self.crew.take_waiting()).await;
         self.crew.at_most(0).await;
         marking.cancel();
     }
@@ -236,7 +238,9 @@ impl Puller {
     fn receive(&mut self, message: Message) -> Option<Left> {
         self.received += 1;
         let Some(status) = message.status else {
-            self.take(message);
+            if let Some(job) = self.take(message) {
+                self.crew.push(job);
+            }
             return None;
         };
         match (status, message.description.as_deref().unwrap_or_default()) {
@@ -264,13 +268,14 @@ impl Puller {
         None
     }
 
-    fn take(&mut self, message: Message) {
+    /// Takes a message in hand.
+    fn take(&mut self, message: Message) -> Option<Job> {
         let bytes = message.length;
         self.demand.came(bytes);
         tracing::trace!(target: "tidewire::walk", "pulled");
         let Some(ack) = message.reply.clone() else {
             tracing::warn!(subject = %message.subject, "a message without an ack subject is none of the stream's");
-            return;
+            return None;
         };
         let wrapped = jetstream::Message {
             message,
@@ -286,13 +291,13 @@ impl Puller {
         });
         let grip = self.in_hand.take(ack.clone(), bytes);
         tracing::trace!(target: "tidewire::walk", "in hand");
-        self.crew.push(Job {
+        Some(Job {
             message: wrapped.message,
             ack,
             attempt,
             stored,
             grip,
-        });
+        })
     }
 
     /// Ends the subscription after the last message that the server may have sent already.
@@ -300,7 +305,8 @@ impl Puller {
     /// The client's own `drain` forgets a subscription before the server has: what is on its way then would be dropped,
     /// and come again only after the ack wait. So the server is told to end it after as many messages as may still
     /// come, and messages to ourselves make up for those that do not.
-    async fn unsubscribe(&mut self, inbox: &str, mut messages: Subscriber) {
+    async fn unsubscribe(&mut self, inbox: &str, mut messages: Subscriber) -> Vec<Job> {
+        let mut late = Vec::new();
         let may_come = self.demand.asked() + STATUSES;
         let last = self.received + u64::try_from(may_come).unwrap_or(u64::MAX);
         let rest = async {
@@ -319,15 +325,16 @@ impl Puller {
             }
             while let Some(message) = messages.next().await {
                 if message.status.is_none() && message.reply.is_some() {
-                    self.take(message);
+                    late.extend(self.take(message));
                 }
             }
         };
         drop(timeout(UNSUBSCRIBED_WITHIN, rest).await);
+        late
     }
 
-    async fn give_back(&self) {
-        for job in self.crew.take_waiting() {
+    async fn give_back(&self, jobs: impl IntoIterator<Item = Job>) {
+        for job in jobs {
             job.give_back(self.wiring.sender.client()).await;
         }
     }

@@ -7,5 +7,7 @@
     reason = "a test ends so where it fails"
 )]
 
+mod bad_input;
+mod elsewhere;
 mod permissions;
 mod support;

@@ -1,0 +1,188 @@
+//! Input that cannot be sent is a typed error; nothing is sent, and the connection lives on.
+
+use std::time::Duration;
+
+use tidewire::{
+    AskError, Bus, Connection, EncodeError, Extras, PublishError, Running, Subject, async_nats::HeaderMap,
+};
+use tidewire_server::Server;
+
+use crate::support::{
+    PAYMENTS, PaymentProcessed, ProcessPayment, Seen, cashier, make_stream, payments, process, processed,
+    soon, stored, stream, till,
+};
+
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A server, a service that keeps events and answers commands, and one that asks.
+struct World {
+    _server: Server,
+    nats: Connection,
+    payments: Running,
+    till: Running,
+    _cashier: Running,
+    seen: Seen,
+}
+
+async fn world(config: &str) -> World {
+    let server = Server::builder().config(config).start().unwrap();
+    let (nats, seen) = (tidewire::connect(server.url()).await.unwrap(), Seen::default());
+    World {
+        payments: payments().start(nats.clone()).await.unwrap(),
+        _cashier: cashier(&seen).start(nats.clone()).await.unwrap(),
+        till: till().start(nats.clone()).await.unwrap(),
+        _server: server,
+        nats,
+        seen,
+    }
+}
+
+impl World {
+    /// Nothing was stored or handled so far, and both go on over the same connection.
+    async fn is_untouched(&self) {
+        assert_eq!((stored(&self.nats, PAYMENTS).await, self.seen.len()), (0, 0));
+        self.payments.bus().publish(&processed("well")).await.unwrap();
+        self.till.bus().ask(&process("well")).await.unwrap();
+        assert_eq!((stored(&self.nats, PAYMENTS).await, self.seen.len()), (1, 1));
+        assert_eq!(self.connections(), 1, "the connection was never lost");
+    }
+
+    fn connections(&self) -> u64 {
+        let statistics = self.nats.client().statistics();
+        statistics.connects.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn headers_that_cannot_be_sent() {
+    let world = world("").await;
+    let (publish, ask) = (world.payments.bus(), world.till.bus());
+    let broken = [("x-note", "a\r\nNats-Rollup: all"), ("x-note", "a\nb"), ("x note", "a"), ("x:note", "a")];
+    let ours = [("Nats-Msg-Id", "1"), ("nats-ttl", "1s"), ("Tw-Name", "a.b.c.d"), ("ce-id", "1")];
+    let large = "x".repeat(65 << 10);
+    let cases = broken.into_iter().chain(ours).chain([("x-large", large.as_str())]);
+    for (name, value) in cases {
+        let extras = || Extras::new().header(name, value);
+        let published = publish.publish_with(&processed("p"), extras()).await;
+        let asked = ask.ask_with(&process("p"), extras(), ANSWER).await;
+        let (Err(PublishError::Encode(published)), Err(AskError::Encode(asked))) = (published, asked) else {
+            panic!("{name}: {value:.20}")
+        };
+        assert_eq!(published.to_string(), asked.to_string());
+        match published {
+            EncodeError::ReservedHeader { name: found } => assert!(ours.contains(&(&found, value))),
+            EncodeError::HeadersTooLarge { size, .. } => assert!(size > 65 << 10),
+            EncodeError::Header { name: found } => assert!(broken.contains(&(&found, value))),
+            other => panic!("{name}: {other}"),
+        }
+    }
+    world.is_untouched().await;
+}
+
+/// An event with a note of this length.
+fn noted(length: usize) -> PaymentProcessed {
+    PaymentProcessed {
+        note: "x".repeat(length),
+        ..processed("p")
+    }
+}
+
+fn asked(length: usize) -> ProcessPayment {
+    ProcessPayment {
+        note: "x".repeat(length),
+        ..process("p")
+    }
+}
+
+/// What the server counts of a message: its headers as they are written, and its body.
+fn size(headers: &HeaderMap, body: &[u8]) -> usize {
+    let lines = headers.iter().flat_map(|(name, values)| {
+        let name: &str = name.as_ref();
+        values.iter().map(move |value| name.len() + ": \r\n".len() + value.as_str().len())
+    });
+    "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>() + body.len()
+}
+
+const LIMIT: usize = 64 << 10;
+
+#[tokio::test]
+async fn a_message_of_exactly_the_servers_limit_and_one_byte_more() {
+    let world = world(&format!("max_payload: {LIMIT}")).await;
+    let bus = world.payments.bus();
+    bus.publish(&noted(0)).await.unwrap();
+    let stream = world.nats.jetstream().get_stream(PAYMENTS).await.unwrap();
+    let first = stream.get_raw_message(1).await.unwrap();
+    let room = LIMIT - size(&first.headers, &first.payload);
+
+    let error = bus.publish(&noted(room + 1)).await.unwrap_err();
+    assert!(
+        matches!(error, PublishError::TooLarge { .. }) && !error.is_transient(),
+        "{error}"
+    );
+    assert!(error.to_string().contains("65536"), "{error}");
+    assert_eq!(bus.publish(&noted(room)).await.unwrap().sequence, 2);
+
+    // A command of one length is refused, and a byte less is answered.
+    let mut length = LIMIT;
+    let error = loop {
+        match world.till.bus().ask(&asked(length)).await {
+            Err(error) => length = (length - 1).min(length - over(&error)),
+            Ok(()) => break world.till.bus().ask(&asked(length + 1)).await.unwrap_err(),
+        }
+    };
+    assert!(matches!(error, AskError::TooLarge { .. }), "{error}");
+    assert_eq!(world.seen.len(), 1);
+    assert_eq!(world.connections(), 1, "the connection was never lost");
+}
+
+/// How much too large it was.
+fn over(error: &AskError) -> usize {
+    match error {
+        AskError::TooLarge { size, limit, .. } => size.saturating_sub(*limit),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_capture_the_subject() {
+    let world = world("").await;
+    let js = world.nats.jetstream();
+    let mut config = stream(&world.nats, PAYMENTS).await.config;
+    config.subjects = vec!["orders.payments.payment.failed.*".into()];
+    js.update_stream(&config).await.unwrap();
+    let (bus, event) = (world.payments.bus(), processed("p"));
+    let error = soon(Duration::from_secs(16), "it is told", bus.publish(&event)).await.unwrap_err();
+    assert!(
+        matches!(error, PublishError::NoStream { .. }) && error.is_transient(),
+        "{error}"
+    );
+    // Another stream takes it, which is not where its readers look.
+    make_stream(&js, "OTHER", "orders.payments.payment.processed.*").await;
+    let error = bus.publish(&event).await.unwrap_err();
+    assert!(matches!(error, PublishError::OtherStream { .. }), "{error}");
+    assert_eq!(stored(&world.nats, "OTHER").await, 0);
+    js.delete_stream("OTHER").await.unwrap();
+    config.subjects.push("orders.payments.payment.processed.*".into());
+    js.update_stream(&config).await.unwrap();
+    world.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_subject_over_512_bytes_is_not_built() {
+    let world = world("").await;
+    let key = "k".repeat(500);
+    let bus: Bus = world.payments.bus();
+    let error = bus.publish(&processed(&key)).await.unwrap_err();
+    assert!(
+        matches!(&error, PublishError::Encode(EncodeError::Subject { .. })),
+        "{error}"
+    );
+    let error = world.till.bus().ask(&process(&key)).await.unwrap_err();
+    assert!(
+        matches!(&error, AskError::Encode(EncodeError::Subject { .. })),
+        "{error}"
+    );
+    let text = format!("orders.payments.payment.processed.{key}");
+    assert!(Subject::parse(&text).is_err() && Subject::parse(&text[..512]).is_ok());
+    world.is_untouched().await;
+}

@@ -1,0 +1,89 @@
+//! Servers on which a service cannot run say so at its start.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
+
+use tidewire::{Connect, StartError};
+use tidewire_server::Server;
+
+use crate::support::{Seen, cashier, connect_as, payments, process, shipping, soon, till};
+
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn jetstream_that_is_off_is_named_and_requests_work_without() {
+    let off = Server::builder().jetstream(false).start().unwrap();
+    let nats = tidewire::connect(off.url()).await.unwrap();
+    let starts = [
+        payments().start(nats.clone()).await,
+        shipping(&Seen::default()).start(nats.clone()).await,
+    ];
+    for started in starts {
+        let error = started.unwrap_err();
+        assert!(matches!(error, StartError::NoJetStream { .. }), "{error}");
+        assert!(error.to_string().contains("set `jetstream`"), "{error}");
+    }
+    let seen = Seen::default();
+    let start = cashier(&seen).start(nats.clone());
+    let _cashier = soon(AT_ONCE, "it starts", start).await.unwrap();
+    let till = till().start(nats).await.unwrap();
+    till.bus().ask(&process("p")).await.unwrap();
+    assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test]
+async fn an_account_without_jetstream_is_named() {
+    let accounts = "accounts {
+        WITH { jetstream: enabled, users: [{ user: with, password: with }] }
+        WITHOUT { users: [{ user: without, password: without }] }
+    }";
+    let server = Server::builder().config(accounts).start().unwrap();
+    payments().start(connect_as(&server, "with").await).await.unwrap();
+    let nats = connect_as(&server, "without").await;
+    let error = soon(AT_ONCE, "it is named", payments().start(nats.clone())).await.unwrap_err();
+    assert!(matches!(error, StartError::NoJetStream { .. }), "{error}");
+    assert!(error.to_string().contains("account"), "{error}");
+    cashier(&Seen::default()).start(nats).await.unwrap();
+}
+
+/// Speaks as much of the protocol as a client needs to be connected.
+fn server_of_another_age(version: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let info = format!(
+            "INFO {{\"server_id\":\"S\",\"server_name\":\"S\",\"version\":\"{version}\",\"host\":\"127.0.0.1\",\
+             \"port\":{},\"headers\":true,\"max_payload\":1048576,\"proto\":1}}\r\n",
+            address.port()
+        );
+        stream.write_all(info.as_bytes()).unwrap();
+        for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+            if line.unwrap_or_default() == "PING" {
+                stream.write_all(b"PONG\r\n").unwrap();
+            }
+        }
+    });
+    format!("nats://{address}")
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_named() {
+    for version in ["2.10.0", "2.14.3", "2.14.3-RC.1"] {
+        let nats = Connect::to(server_of_another_age(version)).connect().await.unwrap();
+        for error in [
+            payments().start(nats.clone()).await.unwrap_err(),
+            cashier(&Seen::default()).start(nats.clone()).await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, StartError::ServerTooOld { found, .. } if found == version),
+                "{error}"
+            );
+            assert!(error.to_string().contains("upgrade"), "{error}");
+        }
+    }
+}

@@ -4,9 +4,21 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::{
+    completions::{self, CompletionsArgs},
+    error::CliError,
+    explain::{self, ExplainArgs},
+    manifest::{self, ManifestArgs},
+    output::Output,
+    publish::{self, PublishArgs},
+    request::{self, RequestArgs},
+    server::{self, ServerArgs},
+    tail::{self, TailArgs},
+};
+
 /// Event-driven services on NATS and JetStream.
 ///
-/// Exit status: 0 all is well, 1 a fault was found, 2 wrong usage or no server.
+/// Exit status: 0 all is well, 1 a fault was found, 2 wrong usage, no server, or no permission.
 #[derive(Debug, Parser)]
 #[command(name = "tidewire", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -23,17 +35,55 @@ enum Verb {
     #[cfg(feature = "demo")]
     #[command(hide = true)]
     ShopService(crate::demo::ShopServiceArgs),
+    /// Run, fetch or find the managed nats-server
+    Server(ServerArgs),
+    /// Show what services declare, or compare it with a file
+    Manifest(ManifestArgs),
+    /// Say who gets what is published to a subject, and how
+    Explain(ExplainArgs),
+    /// Store an event, checked against what services declare
+    Publish(PublishArgs),
+    /// Send a command or query and print the answer
+    Request(RequestArgs),
+    /// Show messages as they pass
+    Tail(TailArgs),
+    /// Write completions for a shell
+    Completions(CompletionsArgs),
 }
 
 impl Cli {
     pub(crate) fn run(self) -> ExitCode {
+        let out = Output::new();
         match self.verb {
             #[cfg(feature = "demo")]
             Verb::Demo(args) => crate::demo::demo(&args),
             #[cfg(feature = "demo")]
             Verb::ShopService(args) => crate::demo::shop_service(&args),
+            Verb::Server(args) => in_runtime(server::server(args, out)),
+            Verb::Manifest(args) => in_runtime(manifest::manifest(args, out)),
+            Verb::Explain(args) => in_runtime(explain::explain(args, out)),
+            Verb::Publish(args) => in_runtime(publish::publish(args, out)),
+            Verb::Request(args) => in_runtime(request::request(args, out)),
+            Verb::Tail(args) => in_runtime(tail::tail(args, out)),
+            Verb::Completions(args) => ended(completions::completions(&args, &out)),
         }
     }
+}
+
+fn in_runtime(verb: impl Future<Output = Result<ExitCode, CliError>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    ended(match runtime {
+        // Boxed: the futures of the client are large.
+        Ok(runtime) => runtime.block_on(Box::pin(verb)),
+        Err(source) => Err(CliError::System {
+            what: "start the runtime",
+            source,
+        }),
+    })
+}
+
+fn ended(verb: Result<ExitCode, CliError>) -> ExitCode {
+    verb.unwrap_or_else(|error| error.report())
 }
 
 #[cfg(test)]

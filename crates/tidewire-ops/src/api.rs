@@ -2,16 +2,21 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures_util::TryStreamExt;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use tidewire::{
-    Connection, Timestamp,
+    BoxError, Connection, Timestamp,
     async_nats::{
         datetime::DateTime,
         jetstream::{consumer, stream},
     },
 };
+use tokio::time::timeout;
 
 use crate::error::OpsError;
+
+/// How long a message to ourselves may be under way.
+const ROUND_TRIP: Duration = Duration::from_secs(5);
 
 /// Every stream that this user can see, by name.
 pub(crate) async fn streams(nats: &Connection) -> Result<Vec<stream::Info>, OpsError> {
@@ -35,10 +40,7 @@ pub(crate) async fn consumers(nats: &Connection, stream: &str) -> Result<Vec<con
 }
 
 /// A stream without a question to the server.
-pub(crate) async fn handle(
-    nats: &Connection,
-    stream: &str,
-) -> Result<stream::Stream<()>, OpsError> {
+pub(crate) async fn handle(nats: &Connection, stream: &str) -> Result<stream::Stream<()>, OpsError> {
     let js = nats.jetstream();
     js.get_stream_no_info(stream)
         .await
@@ -51,6 +53,27 @@ pub(crate) fn filters(config: &consumer::Config) -> Vec<String> {
         config.filter_subjects.clone()
     } else {
         vec![config.filter_subject.clone()]
+    }
+}
+
+/// Returns once the server has processed everything that was sent before: a message to ourselves came back, or was
+/// refused, which takes the server as long.
+pub(crate) async fn round_trip(nats: &Connection) -> Result<(), OpsError> {
+    let client = nats.client();
+    let inbox = client.new_inbox();
+    let there_and_back = async {
+        let mut echo = client.subscribe(inbox.clone()).await?;
+        client.publish(inbox.clone(), Bytes::new()).await?;
+        echo.next().await.ok_or("the connection is closed")?;
+        Ok::<_, BoxError>(())
+    };
+    match nats.unless_refused(timeout(ROUND_TRIP, there_and_back)).await {
+        Err(refusal) if refusal.subject == inbox => Ok(()),
+        Err(refusal) => Err(refusal.into()),
+        Ok(Err(_)) => Err(OpsError::Connection(
+            format!("the server did not answer within {ROUND_TRIP:?}").into(),
+        )),
+        Ok(Ok(done)) => done.map_err(OpsError::Connection),
     }
 }
 

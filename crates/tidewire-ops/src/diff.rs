@@ -80,7 +80,11 @@ pub fn diff(before: &Manifest, after: &Manifest) -> Vec<Difference> {
             }
         };
         let (section, name) = part.clone();
-        Some(Difference { section, name, change })
+        Some(Difference {
+            section,
+            name,
+            change,
+        })
     });
     differences.collect()
 }

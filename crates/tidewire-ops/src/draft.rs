@@ -2,7 +2,8 @@
 
 use serde_json::value::RawValue;
 use tidewire::{
-    Extras, Format, Key, Kind, MessageId, MessageManifest, MessageName, Outgoing, Stamp, Subject, TraceContext,
+    Extras, Format, Key, Kind, MessageId, MessageManifest, MessageName, Outgoing, Stamp, Subject,
+    TraceContext,
 };
 use uuid::Uuid;
 
@@ -36,15 +37,16 @@ pub(crate) struct Ready {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Event,
-    /// A command or query; the given one where nobody declares which.
-    Request(Kind),
+    /// A command or query; of the given kind where there is one.
+    Request(Option<Kind>),
 }
 
 impl Wanted {
     fn takes(self, kind: Kind) -> bool {
         match self {
             Self::Event => kind == Kind::Event,
-            Self::Request(_) => matches!(kind, Kind::Command | Kind::Query),
+            Self::Request(Some(asked)) => kind == asked,
+            Self::Request(None) => matches!(kind, Kind::Command | Kind::Query),
         }
     }
 }
@@ -62,7 +64,7 @@ impl Draft {
         let kind = match (declared.first(), wanted) {
             (Some((_, message)), _) => message.kind,
             (None, Wanted::Event) => Kind::Event,
-            (None, Wanted::Request(kind)) => kind,
+            (None, Wanted::Request(asked)) => asked.unwrap_or(Kind::Command),
         };
         let version = declared.first().map_or(1, |(_, message)| message.version);
         let key = self.key.as_deref().map(Key::new).transpose()?;
@@ -82,7 +84,10 @@ impl Draft {
             .fold(Extras::new(), |extras, (name, value)| extras.header(name, value));
         Ok(Ready {
             outgoing: Outgoing::untyped(kind, subject, version, &self.data, stamp, extras)?,
-            checked: declared.iter().map(|(service, _)| (*service).to_owned()).collect(),
+            checked: declared
+                .iter()
+                .map(|(service, _)| (*service).to_owned())
+                .collect(),
         })
     }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use tidewire::{
-    AskError, BoxError, EncodeError, InvalidJson, KeyError, Kind, NameError, PublishError, Refusal, SubjectError,
+    AskError, BoxError, EncodeError, InvalidJson, KeyError, Kind, NameError, PublishError, Refusal,
+    SubjectError,
 };
 
 use crate::schema::Problem;
@@ -16,7 +17,9 @@ pub enum OpsError {
     #[error(transparent)]
     NotPermitted(#[from] Refusal),
     /// JetStream did not answer, or refused.
-    #[error("cannot {what}: {source}; see that the server runs with JetStream on and that this user may use it")]
+    #[error(
+        "cannot {what}: {source}; see that the server runs with JetStream on and that this user may use it"
+    )]
     JetStream {
         /// What was being done.
         what: String,
@@ -83,7 +86,7 @@ pub enum OpsError {
         reason: String,
     },
     /// The message is of another kind; nothing was sent.
-    #[error("`{name}` is {} by the manifest of `{service}`; use `tidewire {}`", a(.found), verb(.found))]
+    #[error("`{name}` is {} by the manifest of `{service}`; {}", a(.found), verb(.found))]
     WrongKind {
         /// The message's name.
         name: String,
@@ -160,5 +163,9 @@ fn a(kind: &Kind) -> String {
 }
 
 fn verb(kind: &Kind) -> &'static str {
-    if *kind == Kind::Event { "publish" } else { "request" }
+    match kind {
+        Kind::Event => "publish it with `tidewire publish`",
+        Kind::Command => "send it with `tidewire request`, without `--query`",
+        _ => "ask it with `tidewire request`",
+    }
 }

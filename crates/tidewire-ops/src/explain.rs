@@ -184,10 +184,13 @@ fn endpoints(manifests: &Manifests, running: &[Instance], subject: &str) -> Vec<
         }
     }
     for manifest in manifests.understood() {
-        let requests = manifest.handlers.iter().filter_map(|handler| match &handler.transport {
-            Transport::Request { kind, subject } => Some((kind, subject)),
-            _ => None,
-        });
+        let requests = manifest
+            .handlers
+            .iter()
+            .filter_map(|handler| match &handler.transport {
+                Transport::Request { kind, subject } => Some((kind, subject)),
+                _ => None,
+            });
         for (kind, own) in requests.filter(|(_, own)| lets_through(own, subject)) {
             if count(running, &manifest.service) == 0 {
                 found.push(absent(&manifest.service, *kind, own));

@@ -8,7 +8,7 @@ use tidewire::{
     Connection, InvalidJson, Manifest, MessageManifest, Timestamp,
     async_nats::jetstream::{
         ErrorCode,
-        context::{KeyValueError, GetStreamError, GetStreamErrorKind},
+        context::{GetStreamError, GetStreamErrorKind, KeyValueError},
         kv::{Operation, Store},
     },
     wire::MANIFESTS_BUCKET,
@@ -51,7 +51,10 @@ impl Manifests {
             let entry = nats.unless_refused(bucket.entry(service)).await?;
             let entry = entry.map_err(failed)?;
             if let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) {
-                manifests.insert(service.to_owned(), Written::of(&entry.value, api::time(entry.created)));
+                manifests.insert(
+                    service.to_owned(),
+                    Written::of(&entry.value, api::time(entry.created)),
+                );
             }
         }
         Ok(Self(manifests))
@@ -69,7 +72,9 @@ impl Manifests {
 
     /// Those that this program understands.
     pub fn understood(&self) -> impl Iterator<Item = &Manifest> {
-        self.0.values().filter_map(|written| written.manifest.as_ref().ok())
+        self.0
+            .values()
+            .filter_map(|written| written.manifest.as_ref().ok())
     }
 
     /// Who declares a message, and how: every service in the newest version that one of them has.

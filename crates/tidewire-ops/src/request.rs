@@ -26,8 +26,8 @@ pub struct Answer {
 
 /// Sends a command or query and awaits the answer.
 ///
-/// Where one of the `manifests` knows the message, it says which of the two it is, and key and data must be what is
-/// declared; otherwise it is sent as `otherwise`.
+/// Where one of the `manifests` knows the message, it says which of the two it is, and `kind`, key and data must be what
+/// is declared. Where none does and no `kind` is given, it is sent as a command.
 ///
 /// # Errors
 /// [`OpsError::Ask`] where there is no answer, or a refusal; every other one says that nothing was sent.
@@ -35,10 +35,10 @@ pub async fn request(
     nats: &Connection,
     manifests: Option<&Manifests>,
     draft: Draft,
-    otherwise: Kind,
+    kind: Option<Kind>,
     within: Duration,
 ) -> Result<Answer, OpsError> {
-    let ready = draft.ready(Wanted::Request(otherwise), manifests)?;
+    let ready = draft.ready(Wanted::Request(kind), manifests)?;
     let data = nats.ask(&ready.outgoing, within).await?;
     Ok(Answer {
         subject: ready.outgoing.subject.to_string(),

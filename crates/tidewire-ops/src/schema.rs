@@ -21,7 +21,11 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "the data" } else { &self.path };
+        let path = if self.path.is_empty() {
+            "the data"
+        } else {
+            &self.path
+        };
         write!(f, "{path}: {}", self.reason)
     }
 }
@@ -84,8 +88,13 @@ mod tests {
     fn the_path_of_what_does_not_fit_is_named() {
         let schema = json!({"properties": {"lines": {"items": {"type": "integer"}}}, "required": ["id"]});
         assert!(checked(r#"{"id": 1, "lines": [1, 2]}"#, schema.clone()).is_ok());
-        let text = checked(r#"{"lines": [1, "two"]}"#, schema).unwrap_err().to_string();
-        assert!(text.contains("/lines/1: \"two\" is not of type \"integer\""), "{text}");
+        let text = checked(r#"{"lines": [1, "two"]}"#, schema)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("/lines/1: \"two\" is not of type \"integer\""),
+            "{text}"
+        );
         assert!(text.contains("the data: \"id\" is a required property"), "{text}");
         assert!(text.contains("version 3 as the service `till`"), "{text}");
     }

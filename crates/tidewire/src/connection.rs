@@ -1,8 +1,10 @@
 //! The connection to NATS that a service runs on.
 
+mod address;
 mod connect;
 mod connect_error;
 mod credentials;
+mod from_env;
 mod nats_context;
 mod refusals;
 

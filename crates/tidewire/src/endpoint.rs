@@ -6,7 +6,8 @@ use async_nats::{Client, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tidewire_core::{
-    Class, ErrorBody, Failure, Kind, Outcome, Outgoing, Reply, Stamp, Subject, TraceContext, wire,
+    Class, ErrorBody, Failure, Kind, MessageName, Outcome, Outgoing, Reply, Stamp, Subject, TraceContext,
+    wire,
 };
 use tokio::time::Instant;
 
@@ -54,7 +55,7 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     let delivery = Delivery::new(request, 1, None, &route.identity, sender);
     let outbox = delivery.outbox.clone();
     let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
-    let reply = reply_to(subject, &outbox).and_then(|reply| {
+    let reply = reply_to(handler, subject, &outbox).and_then(|reply| {
         let written = match (outcome.refusal(), answer) {
             (Some(refusal), _) => reply.error(&refusal),
             (None, Some(answer)) => reply.data(&answer),
@@ -77,12 +78,16 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     refusal.filter(|_| !outcome.is_success())
 }
 
-/// The answer's envelope, as far as the request is readable.
-fn reply_to(subject: &str, outbox: &Outbox) -> Option<Reply> {
+/// The answer's envelope, as far as the request is readable. Where not even its key is, the answer is about the message
+/// that `handler` takes.
+fn reply_to(handler: &str, subject: &str, outbox: &Outbox) -> Option<Reply> {
     match outbox.input() {
         Input::Envelope(envelope) => Some(Reply::to(envelope, outbox.reply_stamp())),
         Input::Foreign { .. } => {
-            let subject = Subject::parse(subject).ok()?;
+            let subject = match Subject::parse(subject) {
+                Ok(subject) => subject,
+                Err(_) => Subject::new(&MessageName::parse(handler).ok()?, None).ok()?,
+            };
             Some(Reply::to_unreadable(subject, fresh_stamp(outbox.sender())))
         }
     }

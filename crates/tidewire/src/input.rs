@@ -11,6 +11,10 @@ use crate::{
 
 /// A message that was read, as far as it can be.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the larger one is the usual one, and both are behind an `Arc`"
+)]
 pub(crate) enum Input {
     /// It has an envelope, in one of the formats that Tidewire knows.
     Envelope(Envelope),

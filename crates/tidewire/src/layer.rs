@@ -61,12 +61,19 @@ pub use tower_service::Service;
 /// A [`Layer`] that fits around handlers: of [`Inner`] it makes a service that is [`Clone`] and answers [`Handled`].
 ///
 /// Every such layer is one; nobody implements this trait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a layer that fits around a handler",
+    label = "not a layer of handlers",
+    note = "a layer implements `tower_layer::Layer<Inner>`, and its service is `Clone + Send + Sync` and answers `Handled` to a `Delivery`",
+    note = "one whose service is not `Clone`, such as `RateLimitLayer`, goes into a buffer: `.layer((BufferLayer::new(8), it))`"
+)]
 pub trait HandlerLayer: Send + Sync + 'static {
     /// Puts the layer around a handler.
     #[doc(hidden)]
     fn wrap(&self, inner: Inner) -> Inner;
 }
 
+#[diagnostic::do_not_recommend]
 impl<L> HandlerLayer for L
 where
     L: Layer<Inner> + Send + Sync + 'static,

@@ -107,6 +107,8 @@ struct EndpointFigures<'a> {
     last_error: String,
     processing_time: u64,
     average_processing_time: u64,
+    /// Nothing of ours; some clients want the field.
+    data: (),
 }
 
 impl Instance {
@@ -198,6 +200,7 @@ impl Instance {
                     .clone(),
                 processing_time: nanos,
                 average_processing_time: nanos.checked_div(requests).unwrap_or(0),
+                data: (),
             }
         });
         Stats {

@@ -33,12 +33,18 @@ fn the_readmes_picture_is_what_the_demo_prints() {
     let shown = picture.split("```").nth(1).unwrap_or_default();
     let mut shown = shown.lines().skip(1);
     let command = shown.next().unwrap_or_default();
-    assert_eq!(command, "$ cargo run --release --bin tidewire -- demo --seconds 4");
+    assert_eq!(
+        command,
+        "$ cargo run --release --bin tidewire -- demo --seconds 4"
+    );
     let ended = Demo::start(&["--seconds", "4"]).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let printed: Vec<_> = ended.output.lines().map(constant).collect();
     for line in shown {
         let line = constant(line);
-        assert!(printed.contains(&line), "the README shows {line:?}, and the demo printed {printed:#?}");
+        assert!(
+            printed.contains(&line),
+            "the README shows {line:?}, and the demo printed {printed:#?}"
+        );
     }
 }

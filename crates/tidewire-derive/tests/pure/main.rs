@@ -64,13 +64,13 @@ struct Get {
 }
 
 fn decode<S: EventSet>(name: &str, version: u32, data: &str) -> Result<S, DecodeError> {
-    let data: &RawValue = serde_json::from_str(data).map_err(DecodeError::Malformed)?;
+    let data = RawValue::from_string(data.to_owned()).map_err(|error| DecodeError::of_json(name, error))?;
     S::decode(Encoded {
         kind: Kind::Event,
         name,
         key: None,
         version,
-        data,
+        data: &data,
     })
 }
 

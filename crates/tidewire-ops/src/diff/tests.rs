@@ -74,11 +74,18 @@ fn one_of_two_live_handlers_of_an_event_that_goes_is_seen() {
     after.handlers.push(handler());
     let found = diff(&before, &after);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!((found[0].name.as_str(), &found[0].change), ("live a.b.c (2)", &Change::Removed));
+    assert_eq!(
+        (found[0].name.as_str(), &found[0].change),
+        ("live a.b.c (2)", &Change::Removed)
+    );
 }
 
 fn schema() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), "[a-z/~]{0,3}".prop_map(Value::from)];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        "[a-z/~]{0,3}".prop_map(Value::from)
+    ];
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

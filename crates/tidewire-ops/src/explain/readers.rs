@@ -84,11 +84,7 @@ pub(super) struct Found {
     pub(super) copied: Vec<Copied>,
 }
 
-pub(super) async fn find(
-    nats: &Connection,
-    manifests: &Manifests,
-    subject: &str,
-) -> Result<Found, OpsError> {
+pub(super) async fn find(nats: &Connection, manifests: &Manifests, subject: &str) -> Result<Found, OpsError> {
     let streams = api::streams(nats).await?;
     let mut captured = Vec::new();
     for stream in &streams {
@@ -107,7 +103,10 @@ pub(super) async fn find(
                 .collect(),
         });
     }
-    let copied = streams.iter().flat_map(|stream| copies(stream, &captured)).collect();
+    let copied = streams
+        .iter()
+        .flat_map(|stream| copies(stream, &captured))
+        .collect();
     Ok(Found {
         missing: missing(manifests, &captured, subject),
         copied,
@@ -120,7 +119,10 @@ impl ConsumerView {
     fn of(info: &Info, subject: &str) -> Option<Self> {
         let config = &info.config;
         let filters = api::filters(config);
-        let filter = filters.iter().find(|filter| lets_through(filter, subject)).cloned();
+        let filter = filters
+            .iter()
+            .find(|filter| lets_through(filter, subject))
+            .cloned();
         if filter.is_none() && !filters.is_empty() {
             return None;
         }
@@ -168,7 +170,10 @@ fn missing(manifests: &Manifests, captured: &[Captured], subject: &str) -> Vec<R
     let mut missing = Vec::new();
     for manifest in manifests.understood() {
         for handler in &manifest.handlers {
-            let Transport::Durable { consumer, filters, .. } = &handler.transport else {
+            let Transport::Durable {
+                consumer, filters, ..
+            } = &handler.transport
+            else {
                 continue;
             };
             let there = || {
@@ -187,7 +192,12 @@ fn missing(manifests: &Manifests, captured: &[Captured], subject: &str) -> Vec<R
 }
 
 fn copies(stream: &stream::Info, captured: &[Captured]) -> Vec<Copied> {
-    let Config { name, mirror, sources, .. } = &stream.config;
+    let Config {
+        name,
+        mirror,
+        sources,
+        ..
+    } = &stream.config;
     let origins = mirror.iter().chain(sources.iter().flatten());
     origins
         .filter(|origin| captured.iter().any(|stream| stream.stream == origin.name))

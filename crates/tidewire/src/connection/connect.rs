@@ -1,15 +1,14 @@
 //! How to connect.
 
-use std::{env, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr};
+use async_nats::ConnectOptions;
 use secrecy::SecretString;
 
 use super::{
     API_PREFIX, ConnectError, Connection, Refusals,
-    connect_error::shown,
-    credentials::Credentials,
-    nats_context::{NatsContext, Source},
+    address::Addresses,
+    credentials::{Credentials, read},
 };
 
 /// How often the connection is probed; the client gives a connection up at the third probe without an answer.
@@ -18,7 +17,6 @@ const PING: Duration = Duration::from_secs(4);
 const TRY: Duration = Duration::from_secs(5);
 /// The longest pause between two tries, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-const DEFAULT_ADDRESS: &str = "nats://localhost:4222";
 
 /// Connects to `address`, such as `nats://localhost:4222`, or several with commas between them.
 ///
@@ -48,152 +46,33 @@ pub async fn connect(address: impl AsRef<str>) -> Result<Connection, ConnectErro
 #[derive(Clone, Debug)]
 #[must_use = "nothing is connected until `.connect()`"]
 pub struct Connect {
-    address: String,
+    pub(super) addresses: Addresses,
     name: Option<String>,
-    inbox_prefix: Option<String>,
+    pub(super) inbox_prefix: Option<String>,
     api_prefix: String,
-    credentials: Vec<Credentials>,
-    root_certificates: Option<PathBuf>,
-    client_certificate: Option<(PathBuf, PathBuf)>,
+    pub(super) credentials: Vec<Credentials>,
+    pub(super) root_certificates: Option<PathBuf>,
+    pub(super) client_certificate: Option<(PathBuf, PathBuf)>,
     require_tls: bool,
-    tls_first: bool,
+    pub(super) tls_first: bool,
 }
 
 impl Connect {
-    /// To `address`, such as `nats://localhost:4222` or `tls://…`; several with commas between them.
-    pub fn to(address: impl Into<String>) -> Self {
+    /// To `address`, such as `nats://localhost:4222` or `tls://…`; several with commas between them. A user and password
+    /// or a token may stand in it: `nats://ann:secret@localhost`.
+    pub fn to(address: impl AsRef<str>) -> Self {
+        let (addresses, credentials) = Addresses::read(address.as_ref());
         Self {
-            address: address.into(),
+            addresses,
             name: None,
             inbox_prefix: None,
             api_prefix: API_PREFIX.to_owned(),
-            credentials: Vec::new(),
+            credentials,
             root_certificates: None,
             client_certificate: None,
             require_tls: false,
             tls_first: false,
         }
-    }
-
-    /// As a context of the NATS tools says: by its name (`nats context ls`) or the path of its file.
-    ///
-    /// A secret in it may stand elsewhere: `env://NAME`, `file://PATH` or `data:;base64,…`.
-    ///
-    /// # Errors
-    /// [`ConnectError::File`] or [`ConnectError::Malformed`] names the file.
-    pub fn context(name: &str) -> Result<Self, ConnectError> {
-        let found = NatsContext::load(name)?;
-        let url = if found.url.is_empty() {
-            DEFAULT_ADDRESS
-        } else {
-            &found.url
-        };
-        let mut connect = Self::to(url);
-        let credentials = match Source::of("creds", &found.creds)? {
-            Some(Source::Path(path)) => Some(Credentials::File(path)),
-            Some(Source::Text(text)) => Some(Credentials::Text(text)),
-            None => None,
-        };
-        let nkey = match Source::of("nkey", &found.nkey)? {
-            Some(Source::Path(path)) => Some(Credentials::NkeyFile(path)),
-            Some(Source::Text(seed)) => Some(Credentials::Nkey(seed)),
-            None => None,
-        };
-        connect.credentials.extend(credentials.into_iter().chain(nkey));
-        let jwt =
-            Source::text("user_jwt", &found.user_jwt)?.zip(Source::text("user_seed", &found.user_seed)?);
-        connect
-            .credentials
-            .extend(jwt.map(|(jwt, seed)| Credentials::Jwt { jwt, seed }));
-        connect
-            .credentials
-            .extend(Source::text("token", &found.token)?.map(Credentials::Token));
-        if !found.user.is_empty() {
-            let password = Source::text("password", &found.password)?;
-            connect.credentials.push(match password {
-                Some(password) => Credentials::User {
-                    name: found.user,
-                    password,
-                },
-                // The tools take a user without a password for a token.
-                None => Credentials::Token(found.user.into()),
-            });
-        }
-        connect.root_certificates = path(found.ca);
-        connect.client_certificate = path(found.cert).zip(path(found.key));
-        connect.tls_first = found.tls_first;
-        connect.inbox_prefix = Some(found.inbox_prefix).filter(|prefix| !prefix.is_empty());
-        if !found.jetstream_domain.is_empty() {
-            connect = connect.jetstream_domain(&found.jetstream_domain);
-        }
-        if !found.jetstream_api_prefix.is_empty() {
-            connect = connect.jetstream_api_prefix(found.jetstream_api_prefix);
-        }
-        Ok(connect)
-    }
-
-    /// As the variables of the NATS tools say: `NATS_CONTEXT`, else the selected context, and over that `NATS_URL`,
-    /// `NATS_USER`, `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_CREDS`, `NATS_NKEY`, `NATS_CERT`, `NATS_KEY`, `NATS_CA`,
-    /// `NATS_INBOX_PREFIX` and `NATS_JS_DOMAIN`. `nats://localhost:4222` where nothing says otherwise.
-    ///
-    /// # Errors
-    /// [`ConnectError`] names the context or the file that cannot be read.
-    pub fn from_env() -> Result<Self, ConnectError> {
-        Self::from_variables(variable("NATS_URL"))
-    }
-
-    /// As [`from_env`](Self::from_env) where `NATS_URL` is `address`: for a program with a flag of its own.
-    ///
-    /// # Errors
-    /// As [`from_env`](Self::from_env).
-    pub fn from_env_to(address: impl Into<String>) -> Result<Self, ConnectError> {
-        Self::from_variables(Some(address.into()))
-    }
-
-    fn from_variables(address: Option<String>) -> Result<Self, ConnectError> {
-        let context = variable("NATS_CONTEXT").or_else(|| {
-            // An address that was given says everything; the selected context might be another system's.
-            if address.is_some() {
-                None
-            } else {
-                NatsContext::selected()
-            }
-        });
-        let mut connect = match context {
-            Some(name) => Self::context(&name)?,
-            None => Self::to(DEFAULT_ADDRESS),
-        };
-        if let Some(address) = address {
-            connect.address = address;
-        }
-        let given: Vec<_> = [
-            variable("NATS_CREDS").map(|file| Credentials::File(file.into())),
-            variable("NATS_NKEY").map(|file| Credentials::NkeyFile(file.into())),
-            variable("NATS_TOKEN").map(|token| Credentials::Token(token.into())),
-            variable("NATS_USER").map(|name| Credentials::User {
-                name,
-                password: variable("NATS_PASSWORD").unwrap_or_default().into(),
-            }),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if !given.is_empty() {
-            connect.credentials = given;
-        }
-        if let Some(certificates) = variable("NATS_CA") {
-            connect.root_certificates = Some(certificates.into());
-        }
-        if let Some((certificate, key)) = variable("NATS_CERT").zip(variable("NATS_KEY")) {
-            connect.client_certificate = Some((certificate.into(), key.into()));
-        }
-        if let Some(prefix) = variable("NATS_INBOX_PREFIX") {
-            connect.inbox_prefix = Some(prefix);
-        }
-        if let Some(domain) = variable("NATS_JS_DOMAIN") {
-            connect = connect.jetstream_domain(&domain);
-        }
-        Ok(connect)
     }
 
     /// For the service of this name: the server lists the connection under it, and answers come to inboxes below
@@ -252,7 +131,7 @@ impl Connect {
         self
     }
 
-    /// Trusts the certificates in this PEM file, beside the system's.
+    /// Trusts the certificates in this PEM file, and no longer those of the system.
     pub fn root_certificates(mut self, path: impl Into<PathBuf>) -> Self {
         self.root_certificates = Some(path.into());
         self
@@ -282,37 +161,20 @@ impl Connect {
     /// [`ConnectError`] says what to change.
     pub async fn connect(self) -> Result<Connection, ConnectError> {
         let refusals = Refusals::default();
-        let servers = self.servers()?;
+        let servers = self.addresses.servers()?;
         let (address, how) = (
-            shown(&self.address),
+            self.addresses.text().to_owned(),
             self.credentials.first().map_or("none", Credentials::kind),
         );
         let client = self
             .options(refusals.clone())?
             .connect(servers)
             .await
-            .map_err(|source| match source.kind() {
-                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-                    ConnectError::Refused { address, how }
-                }
-                _ => ConnectError::Unreachable { address, source },
-            })?;
+            .map_err(|source| ConnectError::of_client(source, address, how))?;
         Ok(Connection {
             client,
             api_prefix: self.api_prefix.into(),
             refusals,
-        })
-    }
-
-    fn servers(&self) -> Result<Vec<ServerAddr>, ConnectError> {
-        let parsed: io::Result<Vec<_>> = self
-            .address
-            .split(',')
-            .map(|one| one.trim().parse::<ServerAddr>())
-            .collect();
-        parsed.map_err(|source| ConnectError::Address {
-            address: shown(&self.address),
-            source,
         })
     }
 
@@ -353,22 +215,16 @@ impl Connect {
             options = options.tls_first();
         }
         if let Some(path) = &self.root_certificates {
+            read("the root certificates", path)?;
             options = options.add_root_certificates(path.clone());
         }
         if let Some((certificate, key)) = &self.client_certificate {
+            read("the client certificate", certificate)?;
+            read("the key of the client certificate", key)?;
             options = options.add_client_certificate(certificate.clone(), key.clone());
         }
         Ok(options)
     }
-}
-
-/// What a variable says; an empty one says nothing.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn path(text: String) -> Option<PathBuf> {
-    (!text.is_empty()).then(|| text.into())
 }
 
 /// The pause before a try: none before the first, then doubled up to two seconds, and up to half as much more, so that
@@ -390,13 +246,16 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let connect = Connect::to("localhost")
+        let connect = Connect::to("bob:CANARY-6@localhost")
             .nkey("CANARY-1")
             .jwt("CANARY-2", "CANARY-3")
             .token("CANARY-4")
             .user("ann", "CANARY-5");
         let text = format!("{connect:?}");
-        assert!(!text.contains("CANARY") && text.contains("ann"), "{text}");
+        assert!(
+            !text.contains("CANARY") && text.contains("ann") && text.contains("bob"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Why a connection could not be made.
 
-use std::path::PathBuf;
+use std::{error::Error, io, path::PathBuf};
 
+use async_nats::{ConnectErrorKind, rustls};
 use tidewire_core::BoxError;
 
 /// A connection that could not be made, and what to change. No variant holds a secret.
@@ -11,6 +12,18 @@ pub enum ConnectError {
     /// Nothing answered, or it was no NATS server.
     #[error("cannot connect to {address}: {source}; is a nats-server running there?")]
     Unreachable {
+        /// Where it was tried, without user and password.
+        address: String,
+        /// What the client says.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// The two do not trust each other's certificates.
+    #[error(
+        "{address} and this client do not agree on TLS: {source}; give the authority that signed the server's \
+         certificate as `root_certificates`, and where the server asks for one a `client_certificate`"
+    )]
+    Tls {
         /// Where it was tried, without user and password.
         address: String,
         /// What the client says.
@@ -65,29 +78,25 @@ pub enum ConnectError {
     },
 }
 
-/// An address as it may be shown: without user and password.
-pub(super) fn shown(address: &str) -> String {
-    let parts = address.split(',').map(|one| {
-        let one = one.trim();
-        match (one.find("://"), one.rfind('@')) {
-            (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &one[..scheme + 3], &one[at + 1..]),
-            (None, Some(at)) => one[at + 1..].to_owned(),
-            _ => one.to_owned(),
+impl ConnectError {
+    /// Why the client could not connect to `address` with credentials of the kind `how`.
+    pub(super) fn of_client(source: async_nats::ConnectError, address: String, how: &'static str) -> Self {
+        match source.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                Self::Refused { address, how }
+            }
+            ConnectErrorKind::Tls => Self::Tls { address, source },
+            _ if is_tls(&source) => Self::Tls { address, source },
+            _ => Self::Unreachable { address, source },
         }
-    });
-    parts.collect::<Vec<_>>().join(",")
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_password_is_shown() {
-        assert_eq!(
-            shown("nats://ann:secret@host:4222, token@other"),
-            "nats://host:4222,other"
-        );
-        assert_eq!(shown("localhost"), "localhost");
-    }
+/// A handshake that fails is an error of I/O to the client.
+fn is_tls(error: &async_nats::ConnectError) -> bool {
+    let io = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    io.and_then(io::Error::get_ref)
+        .is_some_and(|inner| inner.is::<rustls::Error>())
 }

@@ -53,7 +53,11 @@ impl Credentials {
 
     /// The answer to a server that sent `nonce`.
     pub(super) fn answer(&self, nonce: &[u8]) -> Result<Auth, AuthError> {
-        self.auth(nonce).map_err(AuthError::new)
+        self.auth(nonce).map_err(|error| {
+            // The client says only that it could not sign, and tries again.
+            tracing::warn!(%error, "the credentials cannot be used");
+            AuthError::new(error)
+        })
     }
 
     fn auth(&self, nonce: &[u8]) -> Result<Auth, ConnectError> {

@@ -5,7 +5,7 @@
 
 use std::{fmt, future::Future};
 
-use async_nats::{Event, ServerError};
+use async_nats::{ClientError, Event, ServerError};
 use tokio::sync::broadcast;
 
 /// How many refusals may wait for a slow listener.
@@ -67,6 +67,9 @@ impl Refusals {
                 } else {
                     tracing::error!(error = %text, "the server complains");
                 }
+            }
+            Event::ClientError(ClientError::Other(text)) if text == "authorization violation" => {
+                tracing::warn!("the server refuses the credentials; trying again until it takes them");
             }
             Event::Disconnected => tracing::warn!("the connection to NATS is lost; trying to get it back"),
             Event::Connected => tracing::info!("connected to NATS"),

@@ -22,7 +22,8 @@ pub(crate) async fn ensure(
         return Ok(());
     }
     let js = &nats.jetstream();
-    let lease = Lease::acquire(js, nats.api_prefix(), &format!("stream.{stream}"), service).await?;
+    let (name, replicas) = (format!("stream.{stream}"), context.replicas.unwrap_or(1));
+    let lease = Lease::acquire(js, nats.api_prefix(), &name, service, replicas).await?;
     let done = apply(nats, context, stream, subjects).await;
     let released = lease.release().await;
     done.and(released)

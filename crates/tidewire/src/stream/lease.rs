@@ -46,18 +46,21 @@ struct Error {
 const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
 
 impl<'a> Lease<'a> {
-    /// Waits for the lease on `name`.
+    /// Waits for the lease on `name`. The bucket has as many `replicas` as the stream of whoever makes it: without it no
+    /// stream could be added to.
     pub(super) async fn acquire(
         js: &'a JetStream,
         api_prefix: &str,
         name: &str,
         holder: &str,
+        replicas: usize,
     ) -> Result<Self, StartError> {
         let bucket = kv::Config {
             bucket: LEASES_BUCKET.into(),
             description: "leases that Tidewire's services share".into(),
             history: 1,
             limit_markers: Some(LIFE),
+            num_replicas: replicas,
             ..kv::Config::default()
         };
         let bucket = match js.create_key_value(bucket).await {

@@ -1,9 +1,10 @@
 //! Input that cannot be sent is a typed error; nothing is sent, and the connection lives on.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use tidewire::{
-    AskError, Bus, Connection, EncodeError, Extras, PublishError, Running, Subject, async_nats::HeaderMap,
+    AskError, Connection, EncodeError, Extras, PublishError, Running, Subject, SubjectError, SubjectFilter,
+    async_nats::HeaderMap,
 };
 use tidewire_server::Server;
 
@@ -57,10 +58,23 @@ impl World {
 async fn headers_that_cannot_be_sent() {
     let world = world("").await;
     let (publish, ask) = (world.payments.bus(), world.till.bus());
-    let broken = [("x-note", "a\r\nNats-Rollup: all"), ("x-note", "a\nb"), ("x note", "a"), ("x:note", "a")];
-    let ours = [("Nats-Msg-Id", "1"), ("nats-ttl", "1s"), ("Tw-Name", "a.b.c.d"), ("ce-id", "1")];
+    let broken = [
+        ("x-note", "a\r\nNats-Rollup: all"),
+        ("x-note", "a\nb"),
+        ("x note", "a"),
+        ("x:note", "a"),
+    ];
+    let ours = [
+        ("Nats-Msg-Id", "1"),
+        ("nats-ttl", "1s"),
+        ("Tw-Name", "a.b.c.d"),
+        ("ce-id", "1"),
+    ];
     let large = "x".repeat(65 << 10);
-    let cases = broken.into_iter().chain(ours).chain([("x-large", large.as_str())]);
+    let cases = broken
+        .into_iter()
+        .chain(ours)
+        .chain([("x-large", large.as_str())]);
     for (name, value) in cases {
         let extras = || Extras::new().header(name, value);
         let published = publish.publish_with(&processed("p"), extras()).await;
@@ -68,7 +82,7 @@ async fn headers_that_cannot_be_sent() {
         let (Err(PublishError::Encode(published)), Err(AskError::Encode(asked))) = (published, asked) else {
             panic!("{name}: {value:.20}")
         };
-        assert_eq!(published.to_string(), asked.to_string());
+        assert_eq!(mem::discriminant(&published), mem::discriminant(&asked));
         match published {
             EncodeError::ReservedHeader { name: found } => assert!(ours.contains(&(&found, value))),
             EncodeError::HeadersTooLarge { size, .. } => assert!(size > 65 << 10),
@@ -98,7 +112,9 @@ fn asked(length: usize) -> ProcessPayment {
 fn size(headers: &HeaderMap, body: &[u8]) -> usize {
     let lines = headers.iter().flat_map(|(name, values)| {
         let name: &str = name.as_ref();
-        values.iter().map(move |value| name.len() + ": \r\n".len() + value.as_str().len())
+        values
+            .iter()
+            .map(move |value| name.len() + ": \r\n".len() + value.as_str().len())
     });
     "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>() + body.len()
 }
@@ -151,7 +167,9 @@ async fn a_stream_that_does_not_capture_the_subject() {
     config.subjects = vec!["orders.payments.payment.failed.*".into()];
     js.update_stream(&config).await.unwrap();
     let (bus, event) = (world.payments.bus(), processed("p"));
-    let error = soon(Duration::from_secs(16), "it is told", bus.publish(&event)).await.unwrap_err();
+    let error = soon(Duration::from_secs(16), "it is told", bus.publish(&event))
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, PublishError::NoStream { .. }) && error.is_transient(),
         "{error}"
@@ -170,19 +188,23 @@ async fn a_stream_that_does_not_capture_the_subject() {
 #[tokio::test]
 async fn a_subject_over_512_bytes_is_not_built() {
     let world = world("").await;
+    // The words of a name and a key are limited so that together they make no subject that long.
     let key = "k".repeat(500);
-    let bus: Bus = world.payments.bus();
-    let error = bus.publish(&processed(&key)).await.unwrap_err();
+    let error = world.payments.bus().publish(&processed(&key)).await.unwrap_err();
     assert!(
-        matches!(&error, PublishError::Encode(EncodeError::Subject { .. })),
+        matches!(&error, PublishError::Encode(EncodeError::Key { .. })),
         "{error}"
     );
     let error = world.till.bus().ask(&process(&key)).await.unwrap_err();
     assert!(
-        matches!(&error, AskError::Encode(EncodeError::Subject { .. })),
+        matches!(&error, AskError::Encode(EncodeError::Key { .. })),
         "{error}"
     );
     let text = format!("orders.payments.payment.processed.{key}");
-    assert!(Subject::parse(&text).is_err() && Subject::parse(&text[..512]).is_ok());
+    assert_eq!(
+        Subject::parse(&text).unwrap_err(),
+        SubjectError::TooLong { length: text.len() }
+    );
+    SubjectFilter::parse(&text).unwrap_err();
     world.is_untouched().await;
 }

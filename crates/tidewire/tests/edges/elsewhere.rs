@@ -44,7 +44,9 @@ async fn an_account_without_jetstream_is_named() {
     let server = Server::builder().config(accounts).start().unwrap();
     payments().start(connect_as(&server, "with").await).await.unwrap();
     let nats = connect_as(&server, "without").await;
-    let error = soon(AT_ONCE, "it is named", payments().start(nats.clone())).await.unwrap_err();
+    let error = soon(AT_ONCE, "it is named", payments().start(nats.clone()))
+        .await
+        .unwrap_err();
     assert!(matches!(error, StartError::NoJetStream { .. }), "{error}");
     assert!(error.to_string().contains("account"), "{error}");
     cashier(&Seen::default()).start(nats).await.unwrap();
@@ -74,7 +76,10 @@ fn server_of_another_age(version: &'static str) -> String {
 #[tokio::test]
 async fn a_server_that_is_too_old_is_named() {
     for version in ["2.10.0", "2.14.3", "2.14.3-RC.1"] {
-        let nats = Connect::to(server_of_another_age(version)).connect().await.unwrap();
+        let nats = Connect::to(server_of_another_age(version))
+            .connect()
+            .await
+            .unwrap();
         for error in [
             payments().start(nats.clone()).await.unwrap_err(),
             cashier(&Seen::default()).start(nats.clone()).await.unwrap_err(),

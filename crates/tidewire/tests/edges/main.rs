@@ -8,6 +8,10 @@
 )]
 
 mod bad_input;
+mod contexts;
+mod credentials;
+mod dead;
 mod elsewhere;
 mod permissions;
+mod recovery;
 mod support;

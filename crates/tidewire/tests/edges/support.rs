@@ -1,7 +1,10 @@
 //! What these tests share: servers whose configuration changes while they run, messages, and the log.
 
+mod certificates;
 mod log;
 mod messages;
+mod operator;
+mod proxy;
 
 use std::{
     fs,
@@ -17,8 +20,11 @@ use tidewire::{
 };
 use tidewire_server::{Server, ServerBuilder};
 
+pub(crate) use certificates::Certificates;
 pub(crate) use log::Log;
 pub(crate) use messages::*;
+pub(crate) use operator::Operator;
+pub(crate) use proxy::Proxy;
 
 /// How soon a missing permission is named.
 pub(crate) const NAMED_WITHIN: Duration = Duration::from_secs(2);
@@ -62,7 +68,7 @@ impl Reloadable {
                 .count()
         };
         let before = reloads();
-        fs::write(&self.included, text).unwrap();
+        self.rewrite(text);
         let pid = self.server.pid().unwrap().to_string();
         let sent = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
         assert!(sent.success());
@@ -72,6 +78,11 @@ impl Reloadable {
             async || reloads() > before,
         )
         .await;
+    }
+
+    /// Gives the server another text, for its next start.
+    pub(crate) fn rewrite(&self, text: &str) {
+        fs::write(&self.included, text).unwrap();
     }
 
     pub(crate) async fn admin(&self) -> Connection {

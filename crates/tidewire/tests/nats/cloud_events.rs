@@ -4,7 +4,8 @@ use serde_json::Value;
 use tidewire::{Format, async_nats::HeaderMap, prelude::*};
 
 use crate::support::{
-    PAYMENTS, PaymentProcessed, Seen, connect, jetstream, note, payments, processed, server,
+    PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, note, payments,
+    processed, server,
 };
 
 #[tokio::test]
@@ -70,4 +71,40 @@ async fn a_foreign_cloud_event_reaches_a_typed_handler() {
         .await
         .unwrap();
     seen.reaches(1).await;
+}
+
+async fn ship(booked: Emit<ParcelBooked>, Event(paid): Event<PaymentProcessed>) {
+    let payment_id = paid.payment_id;
+    booked.emit(ParcelBooked { payment_id });
+}
+
+/// Ids are made of the event's time: without one it is the time at which it was stored, and no later one.
+#[tokio::test]
+async fn what_follows_from_an_event_without_a_time_has_the_same_id_at_each_delivery() {
+    let server = server();
+    let client = connect(&server).await;
+    let _keeper = payments().start(client.clone()).await.unwrap();
+    let js = jetstream(&client);
+    let mut headers = HeaderMap::new();
+    headers.append("Content-Type", "application/cloudevents+json");
+    let body = r#"{"specversion":"1.0","id":"1","source":"/till","type":"orders.payments.payment.processed",
+        "data":{"payment_id":"p"}}"#;
+    let subject = "orders.payments.payment.processed.p";
+    let stored = js.publish_with_headers(subject, headers, body.into());
+    stored.await.unwrap().await.unwrap();
+    for _ in 0..2 {
+        let service = Service::new("shipping", "1.0.0").context(Context::new("orders.shipping"));
+        let service = service.on(durable("ship", ship));
+        let running = service.start(client.clone()).await.unwrap();
+        eventually("it is shipped", async || {
+            let info = consumer(&client, PAYMENTS, "shipping__ship").await;
+            info.ack_floor.stream_sequence == 1
+        })
+        .await;
+        running.stop().await.unwrap();
+        let stream = js.get_stream(PAYMENTS).await.unwrap();
+        stream.delete_consumer("shipping__ship").await.unwrap();
+    }
+    let parcels = js.get_stream("ORDERS__SHIPPING").await.unwrap();
+    assert_eq!(parcels.cached_info().state.messages, 1);
 }

@@ -56,6 +56,12 @@ impl Log {
             .find(|line| line.starts_with("tidewire") && line.contains(text))
     }
 
+    /// How many of our own lines have this in them.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        let ours = |line: &&String| line.starts_with("tidewire") && line.contains(text);
+        self.lines().iter().filter(ours).count()
+    }
+
     pub(crate) async fn says(&self, limit: Duration, text: &str) {
         within(limit, &format!("the log says {text}"), async || {
             self.find(text).is_some()

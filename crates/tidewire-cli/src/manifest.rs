@@ -1,0 +1,41 @@
+//! `tidewire manifest show` and `tidewire manifest diff`.
+
+mod diff;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::{error::CliError, output::Output};
+
+/// What services declare, as each wrote it when it last started.
+#[derive(Clone, Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct ManifestArgs {
+    #[command(subcommand)]
+    verb: ManifestVerb,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum ManifestVerb {
+    /// Show what a service declares, or which services there are
+    Show(show::ShowArgs),
+    /// Compare the manifest in a file with what runs, or any two
+    Diff(diff::DiffArgs),
+}
+
+pub(crate) async fn manifest(args: ManifestArgs, out: Output) -> Result<ExitCode, CliError> {
+    match args.verb {
+        ManifestVerb::Show(args) => show::show(args, out).await,
+        ManifestVerb::Diff(args) => diff::diff(args, out).await,
+    }
+}
+
+/// A service that has no manifest here.
+fn unknown(service: &str) -> CliError {
+    CliError::Fault(format!(
+        "no manifest of a service `{service}` is here; a service writes it when it starts: see `tidewire manifest show`, \
+         and whether this is the right server"
+    ))
+}

@@ -1,0 +1,67 @@
+//! `tidewire request`.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Args;
+use serde_json::json;
+use tidewire::{AskError, Kind};
+use tidewire_ops::OpsError;
+
+use crate::{
+    connect::ConnectArgs,
+    draft::DraftArgs,
+    error::CliError,
+    output::{Output, note},
+    span::span,
+};
+
+/// Sends a command or query and prints the data of its answer. Where a service has declared the message, it says which of
+/// the two it is, and name, key and data are checked first.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RequestArgs {
+    #[command(flatten)]
+    draft: DraftArgs,
+    /// It is a query; without this flag a message that no manifest knows is sent as a command
+    #[arg(long)]
+    query: bool,
+    /// How long the answer is awaited
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span)]
+    timeout: Duration,
+    /// Print the answer or the refusal as one line of JSON, with subject and id
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(crate) async fn request(args: RequestArgs, out: Output) -> Result<ExitCode, CliError> {
+    let draft = args.draft.draft()?;
+    let nats = args.connect.connect().await?;
+    let manifests = args.draft.manifests(&nats).await?;
+    let kind = args.query.then_some(Kind::Query);
+    match tidewire_ops::request(&nats, manifests.as_ref(), draft, kind, args.timeout).await {
+        Ok(answer) if args.json => out.json_line(&answer)?,
+        Ok(answer) => out.json(&answer.data)?,
+        Err(OpsError::Ask(AskError::Refused { subject, error })) => {
+            if args.json {
+                out.json_line(&json!({ "subject": subject, "error": error }))?;
+            } else {
+                let later = if error.retryable {
+                    "; the same may succeed later"
+                } else {
+                    ""
+                };
+                note(format!(
+                    "`{subject}` was refused with `{}`: {}{later}",
+                    error.code, error.message
+                ));
+                if !error.details.is_null() {
+                    out.json(&error.details)?;
+                }
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,213 @@
+//! Contexts and variables of the NATS tools.
+
+use std::{env, error::Error, fs, path::Path, process::Command};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use tidewire::{Connect, ConnectError};
+use tidewire_server::Server;
+
+use crate::support::{Operator, payments, processed};
+
+/// Runs this file's `child` in a process of its own, with these variables and no others of NATS.
+fn what_it_says(variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "contexts::child", "--ignored", "--nocapture"]);
+    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("NATS_")) {
+        command.env_remove(name);
+    }
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[tokio::test]
+#[ignore = "started by the other tests, in a process with an environment of its own"]
+async fn child() {
+    let connect = match env::var("CONTEXT") {
+        Ok(name) => Connect::context(&name),
+        Err(_) => Connect::from_env(),
+    };
+    let text = match works(connect).await {
+        Ok(inbox) => format!("works with {inbox}"),
+        Err(error) => format!("fails: {error}"),
+    };
+    assert!(!text.contains("secret"), "no secret is shown: {text}");
+    println!("{text}");
+}
+
+async fn works(connect: Result<Connect, ConnectError>) -> Result<String, Box<dyn Error>> {
+    let nats = connect?.connect().await?;
+    let service = payments().start(nats.clone()).await?;
+    service.bus().publish(&processed("p")).await?;
+    Ok(nats.client().new_inbox())
+}
+
+fn write_context(config: &Path, name: &str, context: &Value) -> String {
+    let folder = config.join("nats/context");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{name}.json"));
+    fs::write(&file, context.to_string()).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn a_context_by_name_by_path_and_the_selected_one() {
+    let server = Server::builder()
+        .config("authorization { user: ann, password: secret }")
+        .start()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().to_str().unwrap();
+    let ann =
+        json!({ "url": server.url(), "user": "ann", "password": "secret", "inbox_prefix": "_INBOX_ann" });
+    let file = write_context(folder.path(), "ann", &ann);
+    for (name, value) in [("CONTEXT", "ann"), ("CONTEXT", &*file), ("NATS_CONTEXT", "ann")] {
+        let said = what_it_says(&[("XDG_CONFIG_HOME", config), (name, value)]);
+        assert!(said.contains("works with _INBOX_ann."), "{name}={value}: {said}");
+    }
+    fs::write(folder.path().join("nats/context.txt"), "ann\n").unwrap();
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config)]);
+    assert!(
+        said.contains("works with _INBOX_ann."),
+        "the selected one: {said}"
+    );
+    // An address alone is another system's.
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("NATS_URL", &server.url())]);
+    assert!(said.contains("refused the credentials (none)"), "{said}");
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("CONTEXT", "bob")]);
+    assert!(said.contains("bob.json cannot be read"), "{said}");
+    fs::write(&file, "{ \"user\": secret }").unwrap();
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("CONTEXT", "ann")]);
+    assert!(
+        said.contains("ann.json is not understood") && said.contains("line 1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn secrets_of_a_context_that_stand_elsewhere() {
+    let operator = Operator::new();
+    let (server, user) = (
+        Server::builder().config(operator.config(&[])).start().unwrap(),
+        operator.user(),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().to_str().unwrap();
+    let creds = folder.path().join("user.creds");
+    fs::write(&creds, user.file()).unwrap();
+    let path = creds.display();
+    let data = format!("data:;base64,{}", STANDARD.encode(user.file()));
+    let (plain, jwt, seed) = (
+        path.to_string(),
+        format!("data:,{}", user.jwt),
+        "env://SEED".to_owned(),
+    );
+    let contexts = [
+        json!({ "creds": plain }),
+        json!({ "creds": format!("file://{path}") }),
+        json!({ "creds": "env://CREDS" }),
+        json!({ "creds": data }),
+        json!({ "user_jwt": jwt, "user_seed": seed }),
+    ];
+    for mut context in contexts {
+        context["url"] = json!(server.url());
+        write_context(folder.path(), "user", &context);
+        let variables = [
+            ("CREDS", &*user.file()),
+            ("SEED", &user.seed),
+            ("CONTEXT", "user"),
+        ];
+        let said = what_it_says(&[&variables[..], &[("XDG_CONFIG_HOME", config)]].concat());
+        assert!(said.contains("works with"), "{context}: {said}");
+    }
+    write_context(folder.path(), "user", &json!({ "creds": "env://NOT_THERE" }));
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("CONTEXT", "user")]);
+    assert!(
+        said.contains("`creds`") && said.contains("NOT_THERE is not set"),
+        "{said}"
+    );
+    // Tilde, and the home of the configuration where nothing else is set.
+    let home = folder.path().join("home");
+    write_context(
+        &home.join(".config"),
+        "user",
+        &json!({ "url": server.url(), "creds": "~/../user.creds" }),
+    );
+    let said = what_it_says(&[
+        ("XDG_CONFIG_HOME", ""),
+        ("HOME", home.to_str().unwrap()),
+        ("CONTEXT", "user"),
+    ]);
+    assert!(said.contains("works with"), "{said}");
+}
+
+#[test]
+fn the_variables_of_the_tools() {
+    let operator = Operator::new();
+    let (server, user) = (
+        Server::builder().config(operator.config(&[])).start().unwrap(),
+        operator.user(),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let empty = ("XDG_CONFIG_HOME", folder.path().to_str().unwrap());
+    let creds = folder.path().join("user.creds");
+    fs::write(&creds, user.file()).unwrap();
+    let said = what_it_says(&[
+        empty,
+        ("NATS_URL", &server.url()),
+        ("NATS_CREDS", creds.to_str().unwrap()),
+        ("NATS_INBOX_PREFIX", "_INBOX_env"),
+    ]);
+    assert!(said.contains("works with _INBOX_env."), "{said}");
+
+    let server = |config: &str| Server::builder().config(config).start().unwrap();
+    let named = server("authorization { user: ann, password: secret }");
+    let said = what_it_says(&[
+        empty,
+        ("NATS_URL", &named.url()),
+        ("NATS_USER", "ann"),
+        ("NATS_PASSWORD", "secret"),
+    ]);
+    assert!(said.contains("works with"), "{said}");
+    let address = format!("nats://ann:secret@127.0.0.1:{}", named.port());
+    let said = what_it_says(&[empty, ("NATS_URL", &address)]);
+    assert!(said.contains("works with"), "{said}");
+
+    let tokens = server("authorization { token: secret }");
+    for name in ["NATS_TOKEN", "NATS_USER"] {
+        let said = what_it_says(&[empty, ("NATS_URL", &tokens.url()), (name, "secret")]);
+        assert!(said.contains("works with"), "{name}: {said}");
+    }
+
+    let key = nkeys::KeyPair::new_user();
+    let keyed = server(&format!(
+        "authorization {{ users: [{{ nkey: {} }}] }}",
+        key.public_key()
+    ));
+    let file = folder.path().join("user.nk");
+    fs::write(&file, format!("# whose it is\n{}\n", key.seed().unwrap())).unwrap();
+    let said = what_it_says(&[
+        empty,
+        ("NATS_URL", &keyed.url()),
+        ("NATS_NKEY", file.to_str().unwrap()),
+    ]);
+    assert!(said.contains("works with"), "{said}");
+
+    let certificates = crate::support::Certificates::new();
+    let mutual = server(&certificates.config(true));
+    let path = |name: &str| certificates.file(name).display().to_string();
+    let said = what_it_says(&[
+        empty,
+        ("NATS_URL", &mutual.url()),
+        ("NATS_CA", &path("authority.pem")),
+        ("NATS_CERT", &path("client.pem")),
+        ("NATS_KEY", &path("client.key")),
+    ]);
+    assert!(said.contains("works with"), "{said}");
+
+    let domain = server("");
+    let said = what_it_says(&[empty, ("NATS_URL", &domain.url()), ("NATS_JS_DOMAIN", "none")]);
+    assert!(said.contains("nobody answers `$JS.none.API"), "{said}");
+}

@@ -1,0 +1,98 @@
+//! A client that has ended for good, which its own state does not say.
+
+use std::{
+    env,
+    io::Write,
+    net::TcpStream,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tidewire::{RunError, StopError, async_nats::connection::State};
+use tidewire_server::Server;
+
+use crate::support::{Seen, payments, shipping, soon};
+
+/// Publishes as a client that checks nothing: a header whose value holds a bare carriage return.
+fn publish_a_bare_carriage_return(port: u16) {
+    let headers = "NATS/1.0\r\nx-note: a\rb\r\n\r\n";
+    let subject = "orders.payments.payment.processed.poison";
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        stream,
+        "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {length} {length}\r\n{headers}\r\nPING\r\n",
+        length = headers.len(),
+    )
+    .unwrap();
+    // Gone only after the server has read it: it answers the PING.
+    let mut answer = [0; 4];
+    while !answer.ends_with(b"PONG") {
+        answer.rotate_left(1);
+        std::io::Read::read_exact(&mut stream, &mut answer[3..]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_service_whose_client_has_died_says_so() {
+    let server = Server::start().unwrap();
+    let _payments = payments().start(tidewire::connect(server.url()).await.unwrap()).await.unwrap();
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let shipping = shipping(&Seen::default()).start(nats.clone()).await.unwrap();
+    publish_a_bare_carriage_return(server.port());
+    let closed = soon(Duration::from_secs(10), "it is noticed", shipping.connection_closed()).await;
+    assert!(closed.to_string().contains("restart the process"), "{closed}");
+    assert_eq!(nats.client().connection_state(), State::Connected, "as it says itself");
+    let stopped = soon(Duration::from_secs(10), "it stops", shipping.stop()).await;
+    assert!(matches!(stopped, Err(StopError::Unconfirmed(_))), "{stopped:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_somebody_drained_is_noticed_too() {
+    let server = Server::start().unwrap();
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let payments = payments().start(nats.clone()).await.unwrap();
+    nats.client().drain().await.unwrap();
+    soon(Duration::from_secs(10), "it is noticed", payments.connection_closed()).await;
+}
+
+#[tokio::test]
+#[ignore = "started by the next test, as a service that is a process"]
+async fn service_of_its_own() {
+    let url = env::var("URL").unwrap();
+    let run = shipping(&Seen::default()).run(tidewire::connect(url).await.unwrap());
+    match run.await {
+        Err(error @ RunError::ConnectionClosed(_)) => println!("ends: {error}"),
+        other => println!("ends otherwise: {other:?}"),
+    }
+}
+
+/// `Service::run` returns: whoever watches over the process starts it again.
+#[tokio::test]
+async fn a_service_that_runs_ends_with_a_typed_error() {
+    let server = Server::start().unwrap();
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let _payments = payments().start(nats.clone()).await.unwrap();
+    let mut process = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "dead::service_of_its_own", "--ignored", "--nocapture"])
+        .env("URL", server.url())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let stream = nats.jetstream().get_stream(crate::support::PAYMENTS).await.unwrap();
+    crate::support::within(Duration::from_secs(10), "it pulls", async || {
+        let info = stream.consumer_info("shipping__note").await;
+        info.is_ok_and(|info| info.num_waiting > 0)
+    })
+    .await;
+    publish_a_bare_carriage_return(server.port());
+    let poisoned = Instant::now();
+    crate::support::within(Duration::from_secs(30), "it ends", async || {
+        process.try_wait().unwrap().is_some()
+    })
+    .await;
+    assert!(poisoned.elapsed() < Duration::from_secs(30));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut process.stdout.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("ends: the connection to NATS has ended for good"), "{said}");
+}

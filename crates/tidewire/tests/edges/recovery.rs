@@ -1,0 +1,146 @@
+//! What goes wrong around a running service: it lives, says what is wrong, and is well soon after the cure.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use tidewire::{Connect, Connection, Running, prelude::*};
+use tidewire_server::{Cluster, Server};
+
+use crate::support::{
+    Log, NAMED_WITHIN, Operator, PAYMENTS, PaymentFailed, PaymentProcessed, Proxy, Reloadable, Seen,
+    WELL_WITHIN, connect_as, payments, processed, shipping, soon, stream, users, within,
+};
+
+/// A service that publishes and one that handles, over one connection.
+struct Pair {
+    payments: Running,
+    _shipping: Running,
+    seen: Seen,
+}
+
+impl Pair {
+    async fn start(nats: &Connection) -> Self {
+        let seen = Seen::default();
+        let pair = Self {
+            payments: payments().start(nats.clone()).await.unwrap(),
+            _shipping: shipping(&seen).start(nats.clone()).await.unwrap(),
+            seen,
+        };
+        pair.is_well("before").await;
+        pair
+    }
+
+    /// An event goes out and is handled, soon enough.
+    async fn is_well(&self, key: &str) {
+        let cured = Instant::now();
+        let (bus, event) = (self.payments.bus(), processed(key));
+        while bus.publish(&event).await.is_err() {
+            assert!(cured.elapsed() < WELL_WITHIN, "{key}: it is not stored");
+        }
+        within(WELL_WITHIN - cured.elapsed(), "it is handled", async || self.seen.has(key)).await;
+    }
+}
+
+const LOST: &str = "the connection to NATS is lost";
+
+#[tokio::test]
+async fn credentials_that_are_revoked_and_restored() {
+    let (log, _guard) = Log::listen();
+    let nats = Reloadable::start(&users(""));
+    let pair = Pair::start(&connect_as(&nats.server, "service").await).await;
+    nats.reload("authorization { users: [{ user: admin, password: admin }] }").await;
+    log.says(NAMED_WITHIN, LOST).await;
+    log.says(NAMED_WITHIN, "the server refuses the credentials").await;
+    // Long enough for the pauses between two tries to grow.
+    let tries = || log.count("the server refuses the credentials");
+    within(WELL_WITHIN, "it goes on trying", async || tries() >= 8).await;
+    nats.reload(&users("")).await;
+    pair.is_well("restored").await;
+}
+
+#[tokio::test]
+async fn a_credentials_file_that_is_replaced_while_the_connection_is_lost() {
+    let (log, _guard) = Log::listen();
+    let (operator, folder) = (Operator::new(), tempfile::tempdir().unwrap());
+    let (old, new) = (operator.user(), operator.user());
+    let file = folder.path().join("service.creds");
+    fs::write(&file, old.file()).unwrap();
+    let mut nats = Reloadable::start(&operator.config(&[]));
+    let connect = Connect::to(nats.server.url()).credentials_file(&file);
+    let pair = Pair::start(&connect.connect().await.unwrap()).await;
+    nats.server.kill().unwrap();
+    log.says(NAMED_WITHIN, LOST).await;
+    nats.rewrite(&operator.config(&[&old]));
+    nats.server.restart().unwrap();
+    log.says(WELL_WITHIN, "the server refuses the credentials").await;
+    fs::remove_file(&file).unwrap();
+    log.says(WELL_WITHIN, "service.creds cannot be read").await;
+    fs::write(&file, new.file()).unwrap();
+    pair.is_well("replaced").await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_restarted() {
+    let (log, _guard) = Log::listen();
+    let mut server = Server::start().unwrap();
+    let pair = Pair::start(&tidewire::connect(server.url()).await.unwrap()).await;
+    server.kill().unwrap();
+    log.says(NAMED_WITHIN, LOST).await;
+    // A publish that begins without a server ends well if one comes in time.
+    let (bus, event) = (pair.payments.bus(), processed("meanwhile"));
+    let (published, ()) = tokio::join!(bus.publish(&event), async { server.restart().unwrap() });
+    published.unwrap();
+    pair.is_well("restarted").await;
+    within(WELL_WITHIN, "it is handled", async || pair.seen.has("meanwhile")).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_half_open() {
+    let (log, _guard) = Log::listen();
+    let server = Server::start().unwrap();
+    let proxy = Proxy::to(server.port()).await;
+    let pair = Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await;
+    log.forget();
+    proxy.swallow(true);
+    // Three probes without an answer.
+    log.says(Duration::from_secs(14), LOST).await;
+    proxy.swallow(false);
+    pair.is_well("open again").await;
+}
+
+async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
+    seen.note(paid.payment_id);
+}
+
+#[tokio::test]
+async fn a_cluster_that_loses_the_node_that_leads() {
+    let mut cluster = tokio::task::spawn_blocking(|| Cluster::start(3)).await.unwrap().unwrap();
+    let nats = tidewire::connect(cluster.url()).await.unwrap();
+    let (seen, replicated) = (Seen::default(), || Context::new("orders.payments").replicas(3));
+    let service = Service::new("payments", "1.0.0")
+        .state(seen.clone())
+        .context(replicated())
+        .publishes::<PaymentProcessed>()
+        .on(durable("note", note));
+    let service = service.start(nats.clone()).await.unwrap();
+    let bus = service.bus();
+    bus.publish(&processed("before")).await.unwrap();
+    within(WELL_WITHIN, "it is handled", async || seen.has("before")).await;
+    let leader = stream(&nats, PAYMENTS).await.cluster.unwrap().leader.unwrap();
+    let leader: usize = leader.trim_start_matches("node-").parse().unwrap();
+    cluster.node_mut(leader).kill().unwrap();
+    let killed = Instant::now();
+    for number in 0..20 {
+        let event = processed(format!("after-{number}"));
+        let published = soon(WELL_WITHIN, "it is stored", bus.publish(&event));
+        published.await.unwrap();
+    }
+    within(WELL_WITHIN, "all are handled", async || seen.has("after-19")).await;
+    assert!(killed.elapsed() < WELL_WITHIN, "{:?}", killed.elapsed());
+    // What only starts share has its replicas as well: a service that adds to the stream starts now.
+    let more = Service::new("refunds", "1.0.0").context(replicated()).publishes::<PaymentFailed>();
+    more.start(nats.clone()).await.unwrap();
+    assert_eq!(stream(&nats, "KV_TIDEWIRE_LEASES").await.config.num_replicas, 3);
+}

@@ -5,15 +5,16 @@ use tidewire::{Connect, Connection};
 
 use crate::error::CliError;
 
-/// The flags of every verb that asks a server. Without them the NATS_* variables say where and as whom, else the context
-/// that `nats context select` chose, else nats://localhost:4222.
+// The flags of every verb that asks a server; no doc comment, for clap would show it in place of the verb's own. Without
+// them the variables NATS_… say where and as whom, else the context that `nats context select` chose, else the server is
+// nats://localhost:4222.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectArgs {
-    /// The server's address, or several with commas between them [variable: NATS_URL]
+    /// The server's address, or several with commas between them; over `$NATS_URL`
     #[arg(long, short, value_name = "URL", conflicts_with = "context")]
     server: Option<String>,
-    /// A context of the NATS tools, by its name or its file [variable: NATS_CONTEXT]
+    /// A context of the NATS tools, by its name or its file; over `$NATS_CONTEXT`
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }

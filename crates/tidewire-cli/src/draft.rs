@@ -12,7 +12,7 @@ use tidewire_ops::{Draft, Manifests, OpsError};
 
 use crate::{error::CliError, output::note};
 
-/// The message that is sent.
+// The message that is sent; no doc comment, for clap would show it in place of the verb's own.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DraftArgs {
     /// The message's name, such as orders.payments.payment.processed
@@ -38,9 +38,9 @@ pub(crate) struct DraftArgs {
 enum FormatArg {
     /// Tidewire's envelope
     Tidewire,
-    /// CloudEvents 1.0, the attributes in headers
+    /// `CloudEvents` 1.0, the attributes in headers
     CloudeventsBinary,
-    /// CloudEvents 1.0, one JSON object
+    /// `CloudEvents` 1.0, one JSON object
     CloudeventsStructured,
 }
 

@@ -15,8 +15,8 @@ use crate::{
 /// How much of the data a line shows.
 const SHOWN: usize = 120;
 
-/// Shows messages as they pass, in a line each: time, subject, kind, id, and the beginning of the data. What is neither an
-/// envelope nor a CloudEvent is shown as raw text. Nothing is acknowledged and nobody else notices.
+/// Shows messages as they pass, in a line each: time, subject, kind, id, and the beginning of the data. What is in no
+/// format that Tidewire knows is shown as raw text. Nothing is acknowledged and nobody else notices.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TailArgs {
     /// The subjects, such as orders.payments.> (a shell may want quotes)

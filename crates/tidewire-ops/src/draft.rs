@@ -107,3 +107,92 @@ impl Draft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidewire::Manifest;
+
+    use super::*;
+
+    fn manifests() -> Manifests {
+        let message = |kind: &str, keyed: bool, version: u32| json!({"kind": kind, "version": version, "keyed": keyed, "schema": {"required": ["id"]}});
+        let manifest = |service: &str, messages| -> Manifest {
+            let manifest = json!({"service": service, "version": "1.0.0", "contract": "1", "contexts": [],
+                "handlers": [], "publishes": [], "asks": [], "messages": messages});
+            serde_json::from_value(manifest).unwrap()
+        };
+        let old = json!({"a.b.c.done": message("event", true, 1)});
+        let new = json!({"a.b.c.done": message("event", true, 2), "a.b.do": message("command", false, 1)});
+        Manifests::of([manifest("old", old), manifest("new", new)])
+    }
+
+    fn draft(name: &str, key: Option<&str>, data: &str) -> Draft {
+        Draft {
+            name: name.into(),
+            key: key.map(Into::into),
+            data: RawValue::from_string(data.into()).unwrap(),
+            headers: Vec::new(),
+            format: Format::default(),
+            source: "test".into(),
+        }
+    }
+
+    fn refused(wanted: Wanted, name: &str, key: Option<&str>) -> OpsError {
+        let ready = draft(name, key, r#"{"id":1}"#).ready(wanted, Some(&manifests()));
+        ready.map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn the_newest_declaration_counts_and_numbers_stay_as_they_came() {
+        let draft = draft("a.b.c.done", Some("x.y"), r#"{"id": 18446744073709551616}"#);
+        let ready = draft.ready(Wanted::Event, Some(&manifests())).unwrap();
+        assert_eq!(ready.checked, ["new"]);
+        let Outgoing { subject, body, .. } = ready.outgoing;
+        assert_eq!(subject.as_str(), "a.b.c.done.x=2Ey");
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains(r#""data":{"id": 18446744073709551616}"#), "{body}");
+        assert!(
+            body.contains(r#""version":2"#) && body.contains(r#""key":"x.y""#),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn kind_and_key_must_be_what_is_declared() {
+        let asked = Wanted::Request(None);
+        assert!(matches!(
+            refused(Wanted::Event, "a.b.do", None),
+            OpsError::WrongKind { .. }
+        ));
+        assert!(matches!(
+            refused(asked, "a.b.c.done", None),
+            OpsError::WrongKind { .. }
+        ));
+        let query = Wanted::Request(Some(Kind::Query));
+        assert!(matches!(
+            refused(query, "a.b.do", None),
+            OpsError::WrongKind { .. }
+        ));
+        assert!(matches!(
+            refused(Wanted::Event, "a.b.c.done", None),
+            OpsError::KeyMissing { .. }
+        ));
+        assert!(matches!(
+            refused(asked, "a.b.do", Some("k")),
+            OpsError::KeyGiven { .. }
+        ));
+        assert!(matches!(refused(Wanted::Event, "a.B.c", None), OpsError::Name(_)));
+    }
+
+    #[test]
+    fn what_nobody_declares_is_not_checked() {
+        let ready = draft("a.b.unknown", None, "[]").ready(Wanted::Request(None), Some(&manifests()));
+        assert_eq!(ready.unwrap().checked, [""; 0]);
+        assert!(
+            draft("a.b.c.done", Some("k"), "{}")
+                .ready(Wanted::Event, None)
+                .is_ok()
+        );
+    }
+}

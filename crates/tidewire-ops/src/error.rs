@@ -86,7 +86,7 @@ pub enum OpsError {
         reason: String,
     },
     /// The message is of another kind; nothing was sent.
-    #[error("`{name}` is {} by the manifest of `{service}`; {}", a(.found), verb(.found))]
+    #[error("`{name}` is {} by the manifest of `{service}`; {}", a(*.found), verb(*.found))]
     WrongKind {
         /// The message's name.
         name: String,
@@ -154,15 +154,16 @@ impl From<AskError> for OpsError {
 }
 
 fn lines(lines: &[impl fmt::Display]) -> String {
-    lines.iter().map(|line| format!("\n  - {line}")).collect()
+    let lines: Vec<_> = lines.iter().map(|line| format!("\n  - {line}")).collect();
+    lines.concat()
 }
 
-fn a(kind: &Kind) -> String {
-    let article = if *kind == Kind::Event { "an" } else { "a" };
+fn a(kind: Kind) -> String {
+    let article = if kind == Kind::Event { "an" } else { "a" };
     format!("{article} {kind}")
 }
 
-fn verb(kind: &Kind) -> &'static str {
+fn verb(kind: Kind) -> &'static str {
     match kind {
         Kind::Event => "publish it with `tidewire publish`",
         Kind::Command => "send it with `tidewire request`, without `--query`",

@@ -37,7 +37,7 @@ pub struct ConsumerView {
     pub owner: Option<Reader>,
     /// The filter that lets the subject through; `None` where it reads the whole stream.
     pub filter: Option<String>,
-    /// `explicit`, `all` or `none`.
+    /// `explicit`, `all`, `none` or `flow control`.
     pub ack: &'static str,
     /// Seconds until an unacknowledged message is delivered again.
     pub ack_wait_seconds: f64,
@@ -141,7 +141,7 @@ impl ConsumerView {
                 AckPolicy::Explicit => "explicit",
                 AckPolicy::All => "all",
                 AckPolicy::None => "none",
-                _ => "another",
+                AckPolicy::FlowControl => "flow control",
             },
             ack_wait_seconds: config.ack_wait.as_secs_f64(),
             max_deliver: (config.max_deliver > 0).then_some(config.max_deliver),

@@ -208,7 +208,7 @@ impl Reader {
                         self.heads.push_back((stored, seen));
                     }
                     Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                        self.remaining = 0
+                        self.remaining = 0;
                     }
                     Err(error) => return Err(failed(error.into())),
                 }

@@ -1,0 +1,103 @@
+//! A service with nothing but the permissions that it needs to run: its streams and consumers were made by another.
+
+use tidewire::{Connect, Service, StartError, prelude::*};
+use tidewire_server::Server;
+
+use crate::support::{
+    Log, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN, payments, process,
+    processed, till, within,
+};
+
+/// All that a service needs which is called `cashier`, keeps the context `orders.payments`, emits and publishes
+/// `failed`, reads `processed` by its durable `note`, and answers `process`.
+const PUBLISH: [&str; 6] = [
+    // Its own events.
+    "orders.payments.payment.failed.*",
+    // To see that its stream and its consumer are as declared.
+    "$JS.API.STREAM.INFO.ORDERS__PAYMENTS",
+    "$JS.API.CONSUMER.INFO.ORDERS__PAYMENTS.cashier__note",
+    // To pull, and to settle.
+    "$JS.API.CONSUMER.MSG.NEXT.ORDERS__PAYMENTS.cashier__note",
+    "$JS.ACK.ORDERS__PAYMENTS.cashier__note.>",
+    // A message to itself: that its subscriptions are there, and its last acks.
+    "_INBOX_cashier.>",
+];
+const SUBSCRIBE: [&str; 3] = ["_INBOX_cashier.>", "$SRV.>", "orders.payments.payment.process.* cashier"];
+
+fn config() -> String {
+    format!(
+        "authorization {{ users: [
+            {{ user: admin, password: admin }}
+            {{ user: cashier, password: cashier, permissions: {{
+                publish: {PUBLISH:?}, subscribe: {SUBSCRIBE:?}, allow_responses: true
+            }} }}
+        ] }}"
+    )
+}
+
+async fn note(
+    State(seen): State<Seen>,
+    failed: Emit<PaymentFailed>,
+    Event(paid): Event<PaymentProcessed>,
+) {
+    seen.note(paid.payment_id.clone());
+    failed.emit(PaymentFailed {
+        payment_id: paid.payment_id,
+    });
+}
+
+async fn answer(State(seen): State<Seen>, Command(command): Command<ProcessPayment>) {
+    seen.note(command.payment_id);
+}
+
+fn cashier(seen: &Seen) -> Service<Seen> {
+    Service::new("cashier", "1.0.0")
+        .state(seen.clone())
+        .context(Context::new("orders.payments"))
+        .publishes::<PaymentFailed>()
+        .on(durable("note", note))
+        .command(answer)
+}
+
+#[tokio::test]
+async fn a_service_with_nothing_but_what_it_needs() {
+    let (log, _guard) = Log::listen();
+    let server = Server::builder().config(config()).start().unwrap();
+    let admin = Connect::to(server.url()).user("admin", "admin").connect().await.unwrap();
+    let connect = Connect::to(server.url()).user("cashier", "cashier").service("cashier");
+    let nats = connect.connect().await.unwrap();
+    let seen = Seen::default();
+
+    // Without its stream it says what it may not do, instead of making it.
+    let error = cashier(&seen).start(nats.clone()).await.unwrap_err();
+    assert!(
+        matches!(&error, StartError::NotPermitted(refusal) if refusal.subject.contains("TIDEWIRE_LEASES")),
+        "{error}"
+    );
+
+    // An operator starts the same declaration once, with other permissions.
+    let payments = payments().start(admin.clone()).await.unwrap();
+    cashier(&seen).start(admin.clone()).await.unwrap().stop().await.unwrap();
+
+    let running = cashier(&seen).start(nats.clone()).await.unwrap();
+    log.forget();
+    payments.bus().publish(&processed("event")).await.unwrap();
+    let till = till().start(admin.clone()).await.unwrap();
+    till.bus().ask(&process("command")).await.unwrap();
+    within(WELL_WITHIN, "both are handled", async || seen.has("event") && seen.has("command")).await;
+    let event = PaymentFailed {
+        payment_id: "published".into(),
+    };
+    running.bus().publish(&event).await.unwrap();
+    let stream = admin.jetstream().get_stream(PAYMENTS).await.unwrap();
+    within(WELL_WITHIN, "it is settled", async || {
+        let info = stream.consumer_info("cashier__note").await.unwrap();
+        info.num_pending == 0 && info.num_ack_pending == 0
+    })
+    .await;
+    assert_eq!(stream.get_info().await.unwrap().state.messages, 3);
+    running.stop().await.unwrap();
+    assert_eq!(log.find("the server refused"), None);
+    // Its inbox is its own.
+    assert!(nats.client().new_inbox().starts_with("_INBOX_cashier."));
+}

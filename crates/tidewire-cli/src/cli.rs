@@ -35,19 +35,12 @@ enum Verb {
     #[cfg(feature = "demo")]
     #[command(hide = true)]
     ShopService(crate::demo::ShopServiceArgs),
-    /// Run, fetch or find the managed nats-server
     Server(ServerArgs),
-    /// Show what services declare, or compare it with a file
     Manifest(ManifestArgs),
-    /// Say who gets what is published to a subject, and how
     Explain(ExplainArgs),
-    /// Store an event, checked against what services declare
     Publish(PublishArgs),
-    /// Send a command or query and print the answer
     Request(RequestArgs),
-    /// Show messages as they pass
     Tail(TailArgs),
-    /// Write completions for a shell
     Completions(CompletionsArgs),
 }
 

@@ -7,8 +7,9 @@ use clap_complete::{Shell, generate};
 
 use crate::{cli::Cli, error::CliError, output::Output};
 
-/// Writes what a shell reads to complete the verbs and flags of this command, for example
-/// `tidewire completions bash > /etc/bash_completion.d/tidewire`.
+/// Write completions for a shell
+///
+/// For example `tidewire completions bash > /etc/bash_completion.d/tidewire`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
-use tidewire::{Connection, Format};
+use tidewire::{Connection, Format, MessageName};
 use tidewire_ops::{Draft, Manifests, OpsError};
 
 use crate::{error::CliError, output::note};
@@ -38,9 +38,9 @@ pub(crate) struct DraftArgs {
 enum FormatArg {
     /// Tidewire's envelope
     Tidewire,
-    /// `CloudEvents` 1.0, the attributes in headers
+    /// CloudEvents 1.0, the attributes in headers
     CloudeventsBinary,
-    /// `CloudEvents` 1.0, one JSON object
+    /// CloudEvents 1.0, one JSON object
     CloudeventsStructured,
 }
 
@@ -57,6 +57,7 @@ impl From<FormatArg> for Format {
 impl DraftArgs {
     /// Reads the data from wherever it is.
     pub(crate) fn draft(&self) -> Result<Draft, CliError> {
+        MessageName::parse(&self.name).map_err(OpsError::Name)?;
         let text = match self.data.strip_prefix('@') {
             Some(path) => fs::read_to_string(path).map_err(|source| CliError::File {
                 path: path.into(),

@@ -16,7 +16,7 @@ pub(crate) enum CliError {
     Ops(#[from] OpsError),
     #[error("{0}{because}", because = because(.0))]
     Server(ServerError),
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {source}; name a file that is there and may be read", .path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("cannot {what}: {source}")]
     System { what: &'static str, source: io::Error },

@@ -7,10 +7,10 @@ use tidewire_ops::{Captured, ConsumerView, Endpoint, Explanation, Grammar, Liste
 
 use crate::{connect::ConnectArgs, error::CliError, output::Output};
 
-/// Says who gets what is published to a subject: through which stream and consumer, with which policy, and which services
-/// hear or answer it. Exits with 1 where nobody does.
+/// Say who gets what is published to a subject, and how
 ///
-/// A plain subscription of a program that is no service cannot be seen: the server tells of it to nobody.
+/// Through which stream and consumer, with which policy, and which services hear or answer it. Exits with 1 where nobody
+/// does. A plain subscription of a program that is no service cannot be seen: the server tells of it to nobody.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// One subject, such as orders.payments.payment.processed.p-42

@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 
 use crate::{error::CliError, output::Output};
 
-/// What services declare, as each wrote it when it last started.
+/// Show what services declare, or compare it with a file
+///
+/// Each service writes its manifest when it starts, to the bucket `TIDEWIRE_MANIFESTS`.
 #[derive(Clone, Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct ManifestArgs {
@@ -19,9 +21,7 @@ pub(crate) struct ManifestArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum ManifestVerb {
-    /// Show what a service declares, or which services there are
     Show(show::ShowArgs),
-    /// Compare the manifest in a file with what runs, or any two
     Diff(diff::DiffArgs),
 }
 

@@ -6,13 +6,15 @@ use clap::Args;
 
 use crate::{connect::ConnectArgs, draft::DraftArgs, error::CliError, output::Output, span::span};
 
-/// Writes an event, stores it in its context's stream, and prints where it is. Where a service has declared the event,
-/// name, key and data are checked first.
+/// Store an event, checked against what services declare
+///
+/// Writes the envelope, awaits the confirmation of the context's stream, and prints where the event is. Where a service has
+/// declared it, key and data are checked first.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PublishArgs {
     #[command(flatten)]
     draft: DraftArgs,
-    /// How long the stream's confirmation is awaited
+    /// How long the stream's confirmation is awaited, such as 500ms or 2m
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span)]
     timeout: Duration,
     /// Print JSON

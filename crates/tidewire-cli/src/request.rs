@@ -15,8 +15,10 @@ use crate::{
     span::span,
 };
 
-/// Sends a command or query and prints the data of its answer. Where a service has declared the message, it says which of
-/// the two it is, and name, key and data are checked first.
+/// Send a command or query and print the answer
+///
+/// Where a service has declared the message, it says which of the two it is, and key and data are checked first. A refusal
+/// is printed with its code and exits with 1.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RequestArgs {
     #[command(flatten)]
@@ -24,7 +26,7 @@ pub(crate) struct RequestArgs {
     /// It is a query; without this flag a message that no manifest knows is sent as a command
     #[arg(long)]
     query: bool,
-    /// How long the answer is awaited
+    /// How long the answer is awaited, such as 500ms or 2m
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span)]
     timeout: Duration,
     /// Print the answer or the refusal as one line of JSON, with subject and id

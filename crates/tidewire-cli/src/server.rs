@@ -15,7 +15,10 @@ use crate::{
 /// How often it is seen that the server still lives.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The nats-server that Tidewire manages: found on this machine, or fetched and checked by its hash.
+/// Run, fetch or find the nats-server that Tidewire manages
+///
+/// It is the first of: what $TIDEWIRE_NATS_SERVER names, one on the PATH, the one in the cache, and for `run` and
+/// `install` a download that is checked by its hash.
 #[derive(Clone, Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct ServerArgs {

@@ -15,8 +15,11 @@ use crate::{
 /// How much of the data a line shows.
 const SHOWN: usize = 120;
 
-/// Shows messages as they pass, in a line each: time, subject, kind, id, and the beginning of the data. What is in no
-/// format that Tidewire knows is shown as raw text. Nothing is acknowledged and nobody else notices.
+/// Show messages as they pass
+///
+/// A line each: time, subject, kind, id, and the beginning of the data. What is in no format that Tidewire knows is shown
+/// as raw text. Nothing is acknowledged, and nobody else notices. A filter that begins with a wildcard leaves out subjects
+/// that begin with $ or _, which are the server's and inboxes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TailArgs {
     /// The subjects, such as orders.payments.> (a shell may want quotes)

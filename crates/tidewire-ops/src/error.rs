@@ -49,10 +49,10 @@ pub enum OpsError {
         filter: String,
     },
     /// The data is not JSON.
-    #[error("the data is not JSON: {0}")]
+    #[error("the data is not JSON: {0}; mind the quotes of the shell, as in '{{\"amount\": 7}}'")]
     Data(#[source] serde_json::Error),
     /// The text is no manifest.
-    #[error("{what} is not a manifest: {source}")]
+    #[error("{what} is not a manifest: {source}; `tidewire manifest show SERVICE --json` writes one")]
     NotAManifest {
         /// Where the text was.
         what: String,
@@ -62,7 +62,8 @@ pub enum OpsError {
     },
     /// The data does not fit the message's schema; nothing was sent.
     #[error(
-        "the data does not fit `{name}` version {version} as the service `{service}` declares it:{}",
+        "the data does not fit `{name}` version {version} as the service `{service}` declares it:{}\nnothing was sent; mend \
+         the data, or leave the check out",
         lines(.problems)
     )]
     Unfit {

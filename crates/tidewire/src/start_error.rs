@@ -46,6 +46,21 @@ pub enum StartError {
         #[source]
         source: BoxError,
     },
+    /// The stream has to be made or added to, and this connection's user may not.
+    #[error(
+        "the stream {stream} is not what is declared, and {refusal}; or start the service once as a user who may, for \
+         the stream to have the subjects {}",
+        .subjects.join(", ")
+    )]
+    StreamNotPermitted {
+        /// The stream.
+        stream: String,
+        /// The subjects that are declared.
+        subjects: Vec<String>,
+        /// What was refused.
+        #[source]
+        refusal: Refusal,
+    },
     /// A consumer exists and differs from the declaration in a way that would skip messages.
     #[error(
         "the consumer {consumer} of the stream {stream} is not what is declared:{}\ngive the handler a new durable name, or delete the consumer where its place in the stream may be lost",

@@ -13,8 +13,10 @@ use crate::{connect::ConnectArgs, error::CliError, output::Output};
 /// How much of a value a line shows.
 const SHOWN: usize = 100;
 
-/// Compares two manifests and exits with 1 where they differ. A FILE alone is compared with what the service that it
-/// names has written here.
+/// Compare the manifest in a file with what runs, or any two
+///
+/// A FILE alone is compared with what the service that it names has written here. Exits with 1 where they differ.
+/// `tidewire manifest show SERVICE --json` writes such a file.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DiffArgs {
     /// A manifest in a file, or the service whose manifest it is

@@ -14,6 +14,7 @@ use crate::{
     output::{Output, note},
 };
 
+/// Show what a service declares, or which services there are
 #[derive(Clone, Debug, Args)]
 pub(super) struct ShowArgs {
     /// The service; without it all are listed
@@ -57,7 +58,7 @@ fn list(manifests: &Manifests, json: bool, out: &Output) -> Result<ExitCode, Cli
     for (service, written) in manifests.iter() {
         match &written.manifest {
             Ok(manifest) => out.line(format_args!(
-                "{service} {}  written {}  {} handlers, {} messages",
+                "{service} {}  written {}  handlers {}, messages {}",
                 manifest.version,
                 written.at,
                 manifest.handlers.len(),

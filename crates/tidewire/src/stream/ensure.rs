@@ -5,7 +5,11 @@ use super::{
     lookup::find,
     plan::{Plan, missing, plan},
 };
-use crate::{connection::Connection, context::Context, start_error::StartError};
+use crate::{
+    connection::{Connection, Operation, Refusal},
+    context::Context,
+    start_error::StartError,
+};
 
 /// Makes the context's stream, or adds to it.
 ///
@@ -21,6 +25,24 @@ pub(crate) async fn ensure(
     if planned(nats, context, stream, subjects).await? == Plan::Nothing {
         return Ok(());
     }
+    // The lease and the stream take permissions that a service does not need once its stream is as declared.
+    let concerns = |refusal: &Refusal| refusal.operation == Operation::Publish;
+    let doing = under_lease(nats, context, stream, subjects, service);
+    let done = nats.refusals().or_refused(concerns, doing).await;
+    done.map_err(|refusal| StartError::StreamNotPermitted {
+        stream: stream.into(),
+        subjects: subjects.to_vec(),
+        refusal,
+    })?
+}
+
+async fn under_lease(
+    nats: &Connection,
+    context: &Context,
+    stream: &str,
+    subjects: &[String],
+    service: &str,
+) -> Result<(), StartError> {
     let js = &nats.jetstream();
     let (name, replicas) = (format!("stream.{stream}"), context.replicas.unwrap_or(1));
     let lease = Lease::acquire(js, nats.api_prefix(), &name, service, replicas).await?;

@@ -68,7 +68,7 @@ pub(crate) async fn wait_for_subject(
     loop {
         let found = match find(nats, stream).await {
             // A leader is being elected, say.
-            Err(StartError::JetStream(_)) => None,
+            Err(StartError::JetStream(_)) if Instant::now() < deadline => None,
             found => found?,
         };
         let covered = found.is_some_and(|found| {

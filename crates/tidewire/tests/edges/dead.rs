@@ -35,13 +35,25 @@ fn publish_a_bare_carriage_return(port: u16) {
 #[tokio::test]
 async fn a_service_whose_client_has_died_says_so() {
     let server = Server::start().unwrap();
-    let _payments = payments().start(tidewire::connect(server.url()).await.unwrap()).await.unwrap();
+    let _payments = payments()
+        .start(tidewire::connect(server.url()).await.unwrap())
+        .await
+        .unwrap();
     let nats = tidewire::connect(server.url()).await.unwrap();
     let shipping = shipping(&Seen::default()).start(nats.clone()).await.unwrap();
     publish_a_bare_carriage_return(server.port());
-    let closed = soon(Duration::from_secs(10), "it is noticed", shipping.connection_closed()).await;
+    let closed = soon(
+        Duration::from_secs(10),
+        "it is noticed",
+        shipping.connection_closed(),
+    )
+    .await;
     assert!(closed.to_string().contains("restart the process"), "{closed}");
-    assert_eq!(nats.client().connection_state(), State::Connected, "as it says itself");
+    assert_eq!(
+        nats.client().connection_state(),
+        State::Connected,
+        "as it says itself"
+    );
     let stopped = soon(Duration::from_secs(10), "it stops", shipping.stop()).await;
     assert!(matches!(stopped, Err(StopError::Unconfirmed(_))), "{stopped:?}");
 }
@@ -52,7 +64,12 @@ async fn a_client_that_somebody_drained_is_noticed_too() {
     let nats = tidewire::connect(server.url()).await.unwrap();
     let payments = payments().start(nats.clone()).await.unwrap();
     nats.client().drain().await.unwrap();
-    soon(Duration::from_secs(10), "it is noticed", payments.connection_closed()).await;
+    soon(
+        Duration::from_secs(10),
+        "it is noticed",
+        payments.connection_closed(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -79,7 +96,11 @@ async fn a_service_that_runs_ends_with_a_typed_error() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let stream = nats.jetstream().get_stream(crate::support::PAYMENTS).await.unwrap();
+    let stream = nats
+        .jetstream()
+        .get_stream(crate::support::PAYMENTS)
+        .await
+        .unwrap();
     crate::support::within(Duration::from_secs(10), "it pulls", async || {
         let info = stream.consumer_info("shipping__note").await;
         info.is_ok_and(|info| info.num_waiting > 0)
@@ -94,5 +115,8 @@ async fn a_service_that_runs_ends_with_a_typed_error() {
     assert!(poisoned.elapsed() < Duration::from_secs(30));
     let mut said = String::new();
     std::io::Read::read_to_string(&mut process.stdout.take().unwrap(), &mut said).unwrap();
-    assert!(said.contains("ends: the connection to NATS has ended for good"), "{said}");
+    assert!(
+        said.contains("ends: the connection to NATS has ended for good"),
+        "{said}"
+    );
 }

@@ -25,9 +25,17 @@ async fn every_call_returns_while_the_server_hangs() {
     let (published, asked, started, stopped, connected) = tokio::join!(
         soon(Duration::from_secs(15) + LATE, "publish", publish.publish(&event)),
         soon(Duration::from_secs(5) + LATE, "ask", ask.ask(&question)),
-        soon(Duration::from_secs(5) + LATE, "start", crate::support::shipping(&seen).start(nats.clone())),
+        soon(
+            Duration::from_secs(15) + LATE,
+            "start",
+            crate::support::shipping(&seen).start(nats.clone())
+        ),
         soon(Duration::from_secs(25 + 5) + LATE, "stop", shipping.stop()),
-        soon(Duration::from_secs(5) + LATE, "connect", tidewire::connect(server.url())),
+        soon(
+            Duration::from_secs(5) + LATE,
+            "connect",
+            tidewire::connect(server.url())
+        ),
     );
     assert!(
         matches!(&published, Err(error @ PublishError::Unconfirmed { .. }) if error.is_transient()),
@@ -36,11 +44,17 @@ async fn every_call_returns_while_the_server_hangs() {
     assert!(matches!(&asked, Err(AskError::TimedOut { .. })), "{asked:?}");
     assert!(matches!(&started, Err(StartError::JetStream(_))), "{started:?}");
     assert!(matches!(&stopped, Err(StopError::Unconfirmed(_))), "{stopped:?}");
-    assert!(matches!(&connected, Err(ConnectError::Unreachable { .. })), "{connected:?}");
+    assert!(
+        matches!(&connected, Err(ConnectError::Unreachable { .. })),
+        "{connected:?}"
+    );
     assert!(began.elapsed() < Duration::from_secs(17), "{:?}", began.elapsed());
 
     server.resume().unwrap();
-    within(WELL_WITHIN, "it goes on", async || publish.publish(&event).await.is_ok()).await;
+    within(WELL_WITHIN, "it goes on", async || {
+        publish.publish(&event).await.is_ok()
+    })
+    .await;
     let _shipping = crate::support::shipping(&seen).start(nats).await.unwrap();
     within(WELL_WITHIN, "all is handled", async || seen.has("p")).await;
 }
@@ -60,13 +74,23 @@ async fn every_call_returns_while_the_clients_queue_is_full() {
             nats.client().publish("anywhere", "".into()).await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(1), full).await.unwrap_err();
+    tokio::time::timeout(Duration::from_secs(1), full)
+        .await
+        .unwrap_err();
     let (publish, ask) = (payments.bus(), till.bus());
     let (event, question) = (processed("p"), process("p"));
     let (published, asked, started, stopped) = tokio::join!(
         soon(Duration::from_secs(15) + LATE, "publish", publish.publish(&event)),
-        soon(Duration::from_secs(1) + LATE, "ask", ask.ask_within(&question, Duration::from_secs(1))),
-        soon(Duration::from_secs(60) + LATE, "start", crate::support::shipping(&Seen::default()).start(nats.clone())),
+        soon(
+            Duration::from_secs(1) + LATE,
+            "ask",
+            ask.ask_within(&question, Duration::from_secs(1))
+        ),
+        soon(
+            Duration::from_secs(15) + LATE,
+            "start",
+            crate::support::shipping(&Seen::default()).start(nats.clone())
+        ),
         soon(Duration::from_secs(30) + LATE, "stop", till.stop()),
     );
     assert!(published.is_err() && asked.is_err() && started.is_err() && stopped.is_err());

@@ -4,14 +4,17 @@ use tidewire::{Connect, Context};
 use tidewire_server::Server;
 
 use crate::support::{
-    PAYMENTS, PaymentFailed, Seen, WELL_WITHIN, cashier, payments, process, processed, shipping, stored, till,
-    within,
+    PAYMENTS, PaymentFailed, Seen, WELL_WITHIN, cashier, payments, process, processed, shipping, stored,
+    till, within,
 };
 
 /// Where the hub waits for leaf nodes.
 fn leaf_port(hub: &Server) -> String {
     let log = hub.log().unwrap();
-    let line = log.lines().find(|line| line.contains("Listening for leafnode connections")).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("Listening for leafnode connections"))
+        .unwrap();
     line.rsplit(':').next().unwrap().to_owned()
 }
 
@@ -19,7 +22,10 @@ fn leaf_port(hub: &Server) -> String {
 async fn a_service_behind_a_jetstream_domain() {
     let folder = tempfile::tempdir().unwrap();
     let hub = Server::builder()
-        .config(format!("jetstream {{ domain: hub, store_dir: {:?} }}", folder.path()))
+        .config(format!(
+            "jetstream {{ domain: hub, store_dir: {:?} }}",
+            folder.path()
+        ))
         .config("leafnodes { listen: \"127.0.0.1:-1\" }")
         .start()
         .unwrap();
@@ -29,12 +35,12 @@ async fn a_service_behind_a_jetstream_domain() {
         .config(format!("leafnodes {{ remotes: [{{ url: \"{remote}\" }}] }}"))
         .start()
         .unwrap();
-    within(WELL_WITHIN, "the leaf is connected", async || {
-        hub.log().unwrap().contains("Leafnode connection created")
-    })
-    .await;
     let connect = Connect::to(leaf.url()).jetstream_domain("hub");
     let nats = connect.connect().await.unwrap();
+    within(WELL_WITHIN, "the hub is heard through the leaf", async || {
+        nats.jetstream().query_account().await.is_ok()
+    })
+    .await;
     let seen = Seen::default();
     // The stream is made under a lease, and added to under a lease.
     let payments = payments().start(nats.clone()).await.unwrap();
@@ -49,7 +55,10 @@ async fn a_service_behind_a_jetstream_domain() {
     payments.bus().publish(&processed("event")).await.unwrap();
     let till = till().start(nats.clone()).await.unwrap();
     till.bus().ask(&process("command")).await.unwrap();
-    within(WELL_WITHIN, "it is handled", async || seen.has("event") && seen.has("command")).await;
+    within(WELL_WITHIN, "it is handled", async || {
+        seen.has("event") && seen.has("command")
+    })
+    .await;
     // All of it is in the hub, and settled there.
     let at_hub = tidewire::connect(hub.url()).await.unwrap();
     assert_eq!(stored(&at_hub, PAYMENTS).await, 1);

@@ -39,7 +39,10 @@ impl Pair {
         while bus.publish(&event).await.is_err() {
             assert!(cured.elapsed() < WELL_WITHIN, "{key}: it is not stored");
         }
-        within(WELL_WITHIN - cured.elapsed(), "it is handled", async || self.seen.has(key)).await;
+        within(WELL_WITHIN - cured.elapsed(), "it is handled", async || {
+            self.seen.has(key)
+        })
+        .await;
     }
 }
 
@@ -50,7 +53,8 @@ async fn credentials_that_are_revoked_and_restored() {
     let (log, _guard) = Log::listen();
     let nats = Reloadable::start(&users(""));
     let pair = Pair::start(&connect_as(&nats.server, "service").await).await;
-    nats.reload("authorization { users: [{ user: admin, password: admin }] }").await;
+    nats.reload("authorization { users: [{ user: admin, password: admin }] }")
+        .await;
     log.says(NAMED_WITHIN, LOST).await;
     log.says(NAMED_WITHIN, "the server refuses the credentials").await;
     // Long enough for the pauses between two tries to grow.
@@ -116,7 +120,10 @@ async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
 
 #[tokio::test]
 async fn a_cluster_that_loses_the_node_that_leads() {
-    let mut cluster = tokio::task::spawn_blocking(|| Cluster::start(3)).await.unwrap().unwrap();
+    let mut cluster = tokio::task::spawn_blocking(|| Cluster::start(3))
+        .await
+        .unwrap()
+        .unwrap();
     let nats = tidewire::connect(cluster.url()).await.unwrap();
     let (seen, replicated) = (Seen::default(), || Context::new("orders.payments").replicas(3));
     let service = Service::new("payments", "1.0.0")
@@ -140,7 +147,9 @@ async fn a_cluster_that_loses_the_node_that_leads() {
     within(WELL_WITHIN, "all are handled", async || seen.has("after-19")).await;
     assert!(killed.elapsed() < WELL_WITHIN, "{:?}", killed.elapsed());
     // What only starts share has its replicas as well: a service that adds to the stream starts now.
-    let more = Service::new("refunds", "1.0.0").context(replicated()).publishes::<PaymentFailed>();
+    let more = Service::new("refunds", "1.0.0")
+        .context(replicated())
+        .publishes::<PaymentFailed>();
     more.start(nats.clone()).await.unwrap();
     assert_eq!(stream(&nats, "KV_TIDEWIRE_LEASES").await.config.num_replicas, 3);
 }

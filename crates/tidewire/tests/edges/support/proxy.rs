@@ -33,8 +33,14 @@ impl Proxy {
                 let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                 // A connection that has swallowed something never recovers.
                 let half_open = Arc::new(AtomicBool::new(false));
-                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                tokio::spawn(carry(from_client, to_server, swallowing.clone(), half_open.clone()));
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
+                tokio::spawn(carry(
+                    from_client,
+                    to_server,
+                    swallowing.clone(),
+                    half_open.clone(),
+                ));
                 tokio::spawn(carry(from_server, to_client, swallowing.clone(), half_open));
             }
         });

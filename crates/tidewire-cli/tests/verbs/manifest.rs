@@ -1,0 +1,131 @@
+//! `tidewire manifest show` and `diff`.
+
+use std::{fs, path::Path};
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+use tidewire_server::Server;
+
+use crate::{
+    run::{Ran, run},
+    services::{connect, payments, world},
+};
+
+#[tokio::test]
+async fn what_a_service_declares_is_in_the_bucket_once_it_has_started() {
+    let (server, _running) = world().await;
+    assert_snapshot!(
+        "manifest_show",
+        run(&server, &["manifest", "show"]).await.shown(&[])
+    );
+    assert_snapshot!(
+        "manifest_show_payments",
+        run(&server, &["manifest", "show", "payments"]).await.shown(&[])
+    );
+    assert_snapshot!(
+        "manifest_show_shipping",
+        run(&server, &["manifest", "show", "shipping"]).await.shown(&[])
+    );
+    assert_snapshot!(
+        "manifest_show_unknown",
+        run(&server, &["manifest", "show", "till"]).await.shown(&[])
+    );
+    let all = run(&server, &["manifest", "show", "--json"]).await.json();
+    let one = run(&server, &["manifest", "show", "payments", "--json"])
+        .await
+        .json();
+    assert_eq!(all["payments"], one);
+    assert_eq!(one, serde_json::to_value(payments().manifest().unwrap()).unwrap());
+}
+
+#[tokio::test]
+async fn a_manifest_of_a_newer_tidewire_is_shown_as_far_as_it_goes() {
+    let (server, _running) = world().await;
+    let bucket = connect(&server).await.jetstream();
+    let bucket = bucket.get_key_value("TIDEWIRE_MANIFESTS").await.unwrap();
+    bucket.put("later", r#"{"of":"tomorrow"}"#.into()).await.unwrap();
+    assert_snapshot!(
+        "manifest_show_with_a_newer_one",
+        run(&server, &["manifest", "show"]).await.shown(&[])
+    );
+    assert_snapshot!(
+        "manifest_show_newer",
+        run(&server, &["manifest", "show", "later"]).await.shown(&[])
+    );
+    let json = run(&server, &["manifest", "show", "later", "--json"])
+        .await
+        .json();
+    assert_eq!(json, json!({"of": "tomorrow"}));
+}
+
+#[tokio::test]
+async fn a_server_without_services_is_no_fault() {
+    let server = Server::start().unwrap();
+    assert_snapshot!(
+        "manifest_show_nothing",
+        run(&server, &["manifest", "show"]).await.shown(&[])
+    );
+}
+
+async fn compared(server: &Server, folder: &Path, sides: &[&str]) -> Ran {
+    let paths: Vec<_> = sides
+        .iter()
+        .map(|side| folder.join(side).display().to_string())
+        .collect();
+    let sides = sides.iter().zip(&paths).map(
+        |(side, path)| {
+            if side.contains('.') { path.as_str() } else { side }
+        },
+    );
+    let args: Vec<_> = ["manifest", "diff"].into_iter().chain(sides).collect();
+    run(server, &args).await
+}
+
+#[tokio::test]
+async fn a_reviewed_file_is_compared_with_what_runs() {
+    let (server, _running) = world().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string() + "/";
+    let mut manifest = serde_json::to_value(payments().manifest().unwrap()).unwrap();
+    fs::write(folder.path().join("same.json"), manifest.to_string()).unwrap();
+    let shown = |ran: Ran| ran.shown(&[(&path, "")]);
+    assert_snapshot!(
+        "manifest_diff_same",
+        shown(compared(&server, folder.path(), &["same.json"]).await)
+    );
+
+    manifest["version"] = json!("1.0.0");
+    manifest["messages"]["orders.payments.payment.processed"]["schema"]["required"] = json!(["payment_id"]);
+    manifest["messages"]["orders.payments.closed"] = Value::Null;
+    manifest["messages"]
+        .as_object_mut()
+        .unwrap()
+        .remove("orders.payments.closed");
+    manifest["handlers"][0]["emits"] = json!([]);
+    manifest["handlers"].as_array_mut().unwrap().pop();
+    fs::write(folder.path().join("old.json"), manifest.to_string()).unwrap();
+    assert_snapshot!(
+        "manifest_diff",
+        shown(compared(&server, folder.path(), &["old.json"]).await)
+    );
+    let files = compared(&server, folder.path(), &["same.json", "old.json"]).await;
+    assert_eq!(files.code, Some(1), "{files:?}");
+    let json = compared(&server, folder.path(), &["old.json", "payments", "--json"])
+        .await
+        .json();
+    assert_eq!(json["differences"].as_array().unwrap().len(), 5, "{json:#}");
+
+    fs::write(folder.path().join("none.json"), r#"{"service": "payments"}"#).unwrap();
+    assert_snapshot!(
+        "manifest_diff_no_manifest",
+        shown(compared(&server, folder.path(), &["none.json"]).await)
+    );
+    assert_snapshot!(
+        "manifest_diff_no_file",
+        shown(compared(&server, folder.path(), &["gone.json"]).await)
+    );
+    assert_snapshot!(
+        "manifest_diff_service_alone",
+        shown(compared(&server, folder.path(), &["payments"]).await)
+    );
+}

@@ -1,0 +1,149 @@
+//! The command as a child process, and what it printed in a form that is the same each time.
+
+use std::{process::Stdio, time::Duration};
+
+use tidewire_server::Server;
+use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
+
+/// The longest that one run may take.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    args: Vec<String>,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The command with these arguments, as if nothing of NATS were set up on this machine.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("NATS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(args)
+        .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// The command on this server.
+pub(crate) fn on(server: &Server, args: &[&str]) -> Command {
+    let mut command = command(args);
+    command.env("NATS_URL", server.url());
+    command
+}
+
+pub(crate) async fn run(server: &Server, args: &[&str]) -> Ran {
+    ended(on(server, args)).await
+}
+
+pub(crate) async fn run_with_input(server: &Server, args: &[&str], input: &str) -> Ran {
+    let mut command = on(server, args);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .await
+        .unwrap();
+    let output = timeout(BOUND, child.wait_with_output()).await.unwrap().unwrap();
+    Ran::new(&command, output)
+}
+
+pub(crate) async fn ended(mut command: Command) -> Ran {
+    let output = timeout(BOUND, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("not over after {BOUND:?}: {command:?}"));
+    Ran::new(&command, output.unwrap())
+}
+
+impl Ran {
+    fn new(command: &Command, output: std::process::Output) -> Self {
+        let args = command.as_std().get_args();
+        Self {
+            args: args.map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// All of it, without what differs from run to run; `also` are texts of this run and what stands for them.
+    pub(crate) fn shown(&self, also: &[(&str, &str)]) -> String {
+        let quoted = |arg: &String| match arg.contains(|c: char| " {}\"*>|".contains(c)) {
+            true => format!("'{arg}'"),
+            false => arg.clone(),
+        };
+        let args: Vec<_> = self.args.iter().map(quoted).collect();
+        let code = self.code.map_or("none".into(), |code| code.to_string());
+        let mut text = format!("$ tidewire {}\n{}", args.join(" "), self.stdout);
+        if !self.stderr.is_empty() {
+            text += &format!("--- standard error\n{}", self.stderr);
+        }
+        text += &format!("--- exit status {code}");
+        for (run, stands) in also {
+            text = text.replace(run, stands);
+        }
+        redacted(&text)
+    }
+
+    /// What was printed, as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Each printed line as JSON.
+    pub(crate) fn json_lines(&self) -> Vec<serde_json::Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}")))
+            .collect()
+    }
+}
+
+/// The text with a word in place of every identity and every time.
+fn redacted(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if let Some(length) = identity(rest) {
+            out += &format!("{}ID", &rest[..4]);
+            rest = &rest[length..];
+        } else if let Some(length) = time(rest) {
+            out += "TIME";
+            rest = &rest[length..];
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    out
+}
+
+fn identity(text: &str) -> Option<usize> {
+    let known = ["evt_", "cmd_", "qry_", "rpl_"]
+        .iter()
+        .any(|prefix| text.starts_with(prefix));
+    let digits = text.get(4..30)?;
+    (known && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(30)
+}
+
+fn time(text: &str) -> Option<usize> {
+    let shape = text.bytes().zip("0000-00-00T00:00:00".bytes());
+    let fits = shape.clone().count() == 19
+        && shape.clone().all(|(found, wanted)| match wanted {
+            b'0' => found.is_ascii_digit(),
+            _ => found == wanted,
+        });
+    let end = text.get(19..)?.find('Z')?;
+    (fits && end < 10).then_some(19 + end + 1)
+}

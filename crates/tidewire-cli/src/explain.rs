@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tidewire_ops::{Captured, ConsumerView, Endpoint, Explanation, Grammar, Listener, Manifests};
+use tidewire_ops::{Captured, ConsumerView, Endpoint, Explanation, Fault, Grammar, Listener, Manifests};
 
 use crate::{connect::ConnectArgs, error::CliError, output::Output};
 
 /// Say who gets what is published to a subject, and how
 ///
 /// Through which stream and consumer, with which policy, and which services hear or answer it. Exits with 1 where nobody
-/// does. A plain subscription of a program that is no service cannot be seen: the server tells of it to nobody.
+/// does, where nobody answers a command or query, and where a stream captures one. A plain subscription of a program that is no service cannot be seen: the server tells of it to nobody.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// One subject, such as orders.payments.payment.processed.p-42
@@ -33,7 +33,7 @@ pub(crate) async fn explain(args: ExplainArgs, out: Output) -> Result<ExitCode, 
             out.line(line)?;
         }
     }
-    Ok(if found.nobody() {
+    Ok(if found.fault.is_some() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -45,6 +45,12 @@ fn lines(found: &Explanation) -> Vec<String> {
     lines.extend(grammar(&found.grammar));
     if !found.senders.is_empty() {
         lines.push(format!("  sent by  {}", found.senders.join(", ")));
+    }
+    if !found.jetstream {
+        lines.extend([
+            String::new(),
+            "there is no JetStream here, so nothing is stored".into(),
+        ]);
     }
     for stream in &found.captured {
         lines.push(String::new());
@@ -76,15 +82,29 @@ fn lines(found: &Explanation) -> Vec<String> {
         lines.extend([String::new(), "answered".into()]);
         lines.extend(found.endpoints.iter().map(endpoint));
     }
-    if found.nobody() {
-        lines.extend([String::new(), nobody(found)]);
-    } else if found.captured.is_empty() {
-        lines.extend([
-            String::new(),
-            "No stream stores it: who is not there when it is sent does not get it.".into(),
-        ]);
+    if let Some(word) = last_word(found) {
+        lines.extend([String::new(), word]);
     }
     lines
+}
+
+/// What the reader should not miss.
+fn last_word(found: &Explanation) -> Option<String> {
+    Some(match (found.fault, found.captured.first()) {
+        (Some(Fault::Nobody), _) => nobody(found),
+        (Some(Fault::Captured), Some(stream)) => format!(
+            "The stream {} captures what is answered by request and reply: the caller may hear the stream's ack. Narrow the \
+             stream's subjects.",
+            stream.stream
+        ),
+        (Some(_), _) => {
+            "Nobody answers it: whoever asks is told so at once. Start the service that handles it.".into()
+        }
+        (None, None) if !found.is_answered() => {
+            "No stream stores it: who is not there when it is sent does not get it.".into()
+        }
+        (None, _) => return None,
+    })
 }
 
 fn grammar(grammar: &Grammar) -> Vec<String> {
@@ -126,7 +146,7 @@ fn grammar(grammar: &Grammar) -> Vec<String> {
 
 fn captured(found: &Captured) -> Vec<String> {
     let mut lines = vec![format!(
-        "stored in the stream {} by its subject {}, beside {} messages of all subjects",
+        "stored in the stream {} by its subject {} ({} messages in all)",
         found.stream, found.by, found.messages
     )];
     if found.consumers.is_empty() {

@@ -32,8 +32,10 @@ pub(crate) async fn publish(args: PublishArgs, out: Output) -> Result<ExitCode, 
     if args.json {
         out.json_line(&published)?;
     } else {
-        let (stream, sequence, id) = (&published.stream, published.sequence, &published.id);
-        out.line(format_args!("{stream} {sequence}  {id}  {}", published.subject))?;
+        out.line(format_args!(
+            "{} is stored in {} at {}  {}",
+            published.subject, published.stream, published.sequence, published.id
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

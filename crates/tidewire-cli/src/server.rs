@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Run, fetch or find the nats-server that Tidewire manages
 ///
-/// It is the first of: what $TIDEWIRE_NATS_SERVER names, one on the PATH, the one in the cache, and for `run` and
+/// It is the first of: what `$TIDEWIRE_NATS_SERVER` names, one on the PATH, the one in the cache, and for `run` and
 /// `install` a download that is checked by its hash.
 #[derive(Clone, Debug, Args)]
 #[command(arg_required_else_help = true)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, value_parser};
+use tidewire::DecodeError;
 use tidewire_ops::{Content, History, Seen, Tail};
 
 use crate::{
@@ -76,10 +77,10 @@ fn line(seen: &Seen) -> String {
     // To the millisecond: 2026-03-20T10:00:00.123Z.
     let time = seen.time.to_string();
     let time = time.get(..23).unwrap_or(&time);
-    let problem = seen.problem.as_ref().map(|problem| format!("  ({problem})"));
-    format!(
-        "{time}Z  {}  {what}  {data}{}",
-        seen.subject,
-        problem.unwrap_or_default()
-    )
+    let problem = match &seen.problem {
+        // That is what raw means.
+        None | Some(DecodeError::Malformed(_)) => String::new(),
+        Some(problem) => format!("  ({problem})"),
+    };
+    format!("{time}Z  {}  {what}  {data}{problem}", seen.subject)
 }

@@ -1,6 +1,9 @@
 //! What the questions share: JetStream's listings, and times.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    error::Error as StdError,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -8,7 +11,11 @@ use tidewire::{
     BoxError, Connection, Timestamp,
     async_nats::{
         datetime::DateTime,
-        jetstream::{consumer, stream},
+        jetstream::{
+            self, ErrorCode, consumer,
+            context::{GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind},
+            stream,
+        },
     },
 };
 use tokio::time::timeout;
@@ -17,6 +24,31 @@ use crate::error::OpsError;
 
 /// How long a message to ourselves may be under way.
 const ROUND_TRIP: Duration = Duration::from_secs(5);
+
+/// Whether an answer says that there is no JetStream here: nobody serves its API, or the account has it off.
+pub(crate) fn is_without_jetstream(error: &(dyn StdError + 'static)) -> bool {
+    const OFF: [ErrorCode; 2] = [
+        ErrorCode::JETSTREAM_NOT_ENABLED,
+        ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
+    ];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let is_off = if let Some(error) = error.downcast_ref::<RequestError>() {
+            error.kind() == RequestErrorKind::NoResponders
+        } else if let Some(error) = error.downcast_ref::<jetstream::Error>() {
+            OFF.contains(&error.error_code())
+        } else if let Some(error) = error.downcast_ref::<GetStreamError>() {
+            matches!(error.kind(), GetStreamErrorKind::JetStream(api) if OFF.contains(&api.error_code()))
+        } else {
+            false
+        };
+        if is_off {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
 
 /// Every stream that this user can see, by name.
 pub(crate) async fn streams(nats: &Connection) -> Result<Vec<stream::Info>, OpsError> {

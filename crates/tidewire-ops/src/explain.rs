@@ -25,6 +25,8 @@ pub struct Explanation {
     pub grammar: Grammar,
     /// The services that send it, by their manifests.
     pub senders: Vec<String>,
+    /// Whether there is JetStream here; without it nothing is stored.
+    pub jetstream: bool,
     /// The streams that store it, and who reads it there.
     pub captured: Vec<Captured>,
     /// Durable handlers that a manifest declares for it and that have no consumer on those streams.
@@ -35,6 +37,8 @@ pub struct Explanation {
     pub listeners: Vec<Listener>,
     /// Endpoints that answer it.
     pub endpoints: Vec<Endpoint>,
+    /// What is wrong with it, if anything is.
+    pub fault: Option<Fault>,
 }
 
 /// A handler that hears the subject while its service runs.
@@ -69,12 +73,42 @@ pub struct Endpoint {
     pub instances: usize,
 }
 
+/// What is wrong with what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing stores it and nobody who runs hears it.
+    Nobody,
+    /// It is a command or query, and no endpoint that runs answers it.
+    Unanswered,
+    /// It is a command or query, and a stream that captures it answers the caller with its own ack.
+    Captured,
+}
+
 impl Explanation {
-    /// Whether nothing stores it and nobody who runs hears it.
-    pub fn nobody(&self) -> bool {
-        self.captured.is_empty()
-            && self.listeners.iter().all(|listener| listener.instances == 0)
-            && self.endpoints.iter().all(|endpoint| endpoint.instances == 0)
+    fn fault(&self) -> Option<Fault> {
+        let is_request = matches!(
+            self.grammar,
+            Grammar::Message {
+                kind: Some(Kind::Command | Kind::Query),
+                ..
+            }
+        );
+        let is_heard = self.listeners.iter().any(|listener| listener.instances > 0);
+        if self.captured.is_empty() && !is_heard && !self.is_answered() {
+            return Some(Fault::Nobody);
+        }
+        match (is_request, self.captured.is_empty()) {
+            (true, false) => Some(Fault::Captured),
+            (true, true) if !self.is_answered() => Some(Fault::Unanswered),
+            _ => None,
+        }
+    }
+
+    /// Whether an endpoint that runs answers it.
+    pub fn is_answered(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.instances > 0)
     }
 }
 
@@ -99,16 +133,20 @@ pub async fn explain(
     let running = instances(nats).await?;
     let found = readers::find(nats, manifests, subject).await?;
     let grammar = Grammar::of(subject, manifests);
-    Ok(Explanation {
+    let mut explanation = Explanation {
         subject: subject.to_owned(),
         senders: senders(manifests, &grammar),
         grammar,
+        jetstream: found.jetstream,
         captured: found.captured,
         missing: found.missing,
         copied: found.copied,
         listeners: listeners(manifests, &running, subject),
         endpoints: endpoints(manifests, &running, subject),
-    })
+        fault: None,
+    };
+    explanation.fault = explanation.fault();
+    Ok(explanation)
 }
 
 /// Whether a filter, as a server or a manifest gives it, lets a subject through.

@@ -7,7 +7,7 @@
 //! let nats = tidewire::connect("nats://localhost:4222").await?;
 //! let manifests = Manifests::read(&nats).await?;
 //! let explanation = explain(&nats, &manifests, "orders.payments.payment.processed.p-42").await?;
-//! assert!(!explanation.nobody());
+//! assert_eq!(explanation.fault, None);
 //! # Ok(()) }
 //! ```
 //!
@@ -30,7 +30,7 @@ pub use diff::{Change, Difference, FieldChange, Section, diff};
 pub use draft::Draft;
 pub use error::OpsError;
 pub use explain::{
-    Captured, ConsumerView, Copied, Endpoint, Explanation, Grammar, Listener, Reader, explain,
+    Captured, ConsumerView, Copied, Endpoint, Explanation, Fault, Grammar, Listener, Reader, explain,
 };
 pub use instances::{Instance, InstanceEndpoint, instances};
 pub use manifests::{Manifests, Written, read_manifest};

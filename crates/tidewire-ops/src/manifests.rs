@@ -32,7 +32,7 @@ pub struct Written {
 }
 
 impl Manifests {
-    /// Reads the bucket; empty where no service has made it yet.
+    /// Reads the bucket; empty where no service has made it yet, and where there is no JetStream for it.
     ///
     /// # Errors
     /// [`OpsError::NotPermitted`] or [`OpsError::JetStream`].
@@ -127,7 +127,7 @@ async fn bucket(nats: &Connection) -> Result<Option<Store>, OpsError> {
     let js = nats.jetstream();
     match nats.unless_refused(js.get_key_value(MANIFESTS_BUCKET)).await? {
         Ok(bucket) => Ok(Some(bucket)),
-        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) if is_absent(&error) || api::is_without_jetstream(&error) => Ok(None),
         Err(error) => Err(failed(error)),
     }
 }

@@ -37,7 +37,8 @@ impl Bus {
         }
     }
 
-    /// Stores `event` in its context's stream, and returns once the stream has confirmed it.
+    /// Stores `event` in its context's stream, and returns once the stream has confirmed it. It is tried for 15 seconds:
+    /// a stream whose leader died has a new one by then.
     ///
     /// # Errors
     /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, try again later. A second call is

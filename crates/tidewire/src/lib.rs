@@ -46,6 +46,7 @@ mod consumer;
 mod context;
 mod crew;
 mod delivery;
+mod election;
 mod emit;
 mod endpoint;
 pub mod extract;

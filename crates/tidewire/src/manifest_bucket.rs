@@ -24,6 +24,8 @@ pub(crate) fn concerns(refusal: &Refusal) -> bool {
 /// permission that is needed. Without JetStream there is no bucket, and nothing to say.
 pub(crate) async fn write(nats: &Connection, manifest: &Manifest) {
     let writing = timeout(WRITTEN_WITHIN, try_write(nats, manifest));
+    let info = format!("{}.INFO", nats.api_prefix());
+    let concerns = |refusal: &Refusal| concerns(refusal) || refusal.subject == info;
     let error: BoxError = match nats.refusals().or_refused(concerns, writing).await {
         Ok(Ok(Ok(()))) => return,
         Ok(Ok(Err(error))) => error,

@@ -109,7 +109,7 @@ impl Running {
     }
 
     /// Takes no more work, gives back what has not begun, finishes what has, and returns once the server has every
-    /// ack.
+    /// ack; at the latest five seconds after the grace period.
     ///
     /// # Errors
     /// [`StopError`] where handlers outlast the grace period or the server does not answer. Nothing is lost: what was

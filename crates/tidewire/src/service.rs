@@ -202,7 +202,8 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// Runs until SIGTERM or Ctrl-C; then takes no more work, finishes what has begun, and returns.
     ///
     /// # Errors
-    /// [`RunError`] where the service cannot start, or could not finish within its grace period.
+    /// [`RunError`] where the service cannot start, could not finish within its grace period, or where its client has
+    /// ended for good: then the process has to be started again.
     pub async fn run(self, nats: impl Into<Connection>) -> Result<(), RunError> {
         let mut asked_to_end = pin!(crate::running::shutdown_signal()?);
         let running = tokio::select! {
@@ -212,7 +213,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         running.until(asked_to_end).await
     }
 
-    /// Starts and returns once every handler hears: for services inside another program, and for tests.
+    /// Starts and returns once every handler hears, within a minute: for services inside another program, and for tests.
     ///
     /// # Errors
     /// [`StartError`] names what is wrong and what to change.

@@ -1,6 +1,7 @@
 //! Each verb as a user runs it: the real binary against a real server, on which small services run in this process.
 //!
 //! Snapshots hold what is printed; `INSTA_UPDATE=always cargo test -p tidewire-cli --test verbs` writes them anew.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
 
 mod connection;

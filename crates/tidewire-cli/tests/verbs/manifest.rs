@@ -1,10 +1,17 @@
 //! `tidewire manifest show` and `diff`.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use tidewire::Connect;
 use tidewire_server::Server;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{
     run::{Ran, run},
@@ -128,4 +135,50 @@ async fn a_reviewed_file_is_compared_with_what_runs() {
         "manifest_diff_service_alone",
         shown(compared(&server, folder.path(), &["payments"]).await)
     );
+}
+
+/// What is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_service_without_the_permission_starts_and_warns() {
+    let users = r#"authorization { users: [
+        { user: all, password: x }
+        { user: few, password: x, permissions: { publish: { deny: ["$KV.TIDEWIRE_MANIFESTS.>"] } } }
+        { user: fewer, password: x, permissions: { publish: { deny: ["$JS.API.STREAM.*.KV_TIDEWIRE_MANIFESTS"] } } }
+    ] }"#;
+    let server = Server::builder().config(users).start().unwrap();
+    for (user, needed) in [
+        ("fewer", "$JS.API.STREAM.INFO.KV_TIDEWIRE_MANIFESTS"),
+        ("few", "$KV.TIDEWIRE_MANIFESTS.payments"),
+    ] {
+        let log = Log::default();
+        let writer = log.clone();
+        let logging = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .set_default();
+        let nats = Connect::to(server.url()).user(user, "x").connect().await.unwrap();
+        let running = payments().start(nats).await.unwrap();
+        drop(logging);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let warning = log
+            .lines()
+            .find(|line| line.contains("the manifest of `payments` is not in"));
+        let warning = warning.unwrap_or_else(|| panic!("no warning in {log}"));
+        let wanted = format!("this user may not publish to `{needed}`");
+        assert!(warning.contains(" WARN ") && warning.contains(&wanted), "{log}");
+        running.stop().await.unwrap();
+    }
 }

@@ -85,7 +85,7 @@ async fn nobody_there_and_no_answer_are_told_apart() {
         "--data",
         "{}",
         "--timeout",
-        "100ms",
+        "1s",
     ];
     assert_snapshot!("request_nobody", run(&server, &ask).await.shown(&[]));
     let nats = connect(&server).await;

@@ -79,13 +79,18 @@ pub struct Copied {
 
 #[derive(Debug)]
 pub(super) struct Found {
+    pub(super) jetstream: bool,
     pub(super) captured: Vec<Captured>,
     pub(super) missing: Vec<Reader>,
     pub(super) copied: Vec<Copied>,
 }
 
 pub(super) async fn find(nats: &Connection, manifests: &Manifests, subject: &str) -> Result<Found, OpsError> {
-    let streams = api::streams(nats).await?;
+    let (jetstream, streams) = match api::streams(nats).await {
+        Ok(streams) => (true, streams),
+        Err(OpsError::JetStream { source, .. }) if api::is_without_jetstream(&*source) => (false, Vec::new()),
+        Err(error) => return Err(error),
+    };
     let mut captured = Vec::new();
     for stream in &streams {
         let config = &stream.config;
@@ -108,6 +113,7 @@ pub(super) async fn find(nats: &Connection, manifests: &Manifests, subject: &str
         .flat_map(|stream| copies(stream, &captured))
         .collect();
     Ok(Found {
+        jetstream,
         missing: missing(manifests, &captured, subject),
         copied,
         captured,

@@ -28,7 +28,7 @@ pub struct Seen {
     /// What it says.
     pub content: Content,
     /// Why a handler of Tidewire would not take it.
-    pub problem: Option<String>,
+    pub problem: Option<DecodeError>,
     payload: Bytes,
 }
 
@@ -77,9 +77,9 @@ impl Seen {
             time,
             subject,
             stored,
-            content,
-            problem: problem.map(|error| error.to_string()),
             headers,
+            content,
+            problem,
             payload,
         }
     }
@@ -119,7 +119,7 @@ impl Serialize for Seen {
             #[serde(flatten)]
             content: Said<'a>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            problem: Option<&'a str>,
+            problem: Option<String>,
             headers: BTreeMap<&'a str, Vec<&'a str>>,
         }
         #[derive(Serialize)]
@@ -169,7 +169,7 @@ impl Serialize for Seen {
             stream: stored.map(|(stream, _)| &**stream),
             sequence: stored.map(|(_, sequence)| *sequence),
             content,
-            problem: self.problem.as_deref(),
+            problem: self.problem.as_ref().map(ToString::to_string),
             headers,
         };
         line.serialize(serializer)

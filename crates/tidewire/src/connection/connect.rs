@@ -155,7 +155,8 @@ impl Connect {
         self
     }
 
-    /// Connects; afterwards the connection comes back by itself, for as long as it takes.
+    /// Connects, or fails after five seconds for each address; afterwards the connection comes back by itself, for as
+    /// long as it takes.
     ///
     /// # Errors
     /// [`ConnectError`] says what to change.

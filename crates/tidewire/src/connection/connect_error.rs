@@ -94,9 +94,7 @@ impl ConnectError {
 
 /// A handshake that fails is an error of I/O to the client.
 fn is_tls(error: &async_nats::ConnectError) -> bool {
-    let io = error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
-    io.and_then(io::Error::get_ref)
-        .is_some_and(|inner| inner.is::<rustls::Error>())
+    let source = error.source();
+    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
+    matches!(io.and_then(io::Error::get_ref), Some(inner) if inner.is::<rustls::Error>())
 }

@@ -15,6 +15,7 @@ use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
     consumer::{ConsumerSpec, Depth, Puller, declare},
+    election::Patience,
     endpoint, listen, manifest_bucket,
     route::{Carrier, Route},
     running::Running,
@@ -49,7 +50,7 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
         // Other services on this connection have their own pulls.
         Some(pull) if pull.starts_with("CONSUMER.MSG.NEXT.") => pull.contains(&consumers),
         // Done without where it is not allowed.
-        Some(question) => question != NAMES,
+        Some(question) => question != NAMES && question != "INFO",
         None => refusal.subject.contains(wire::LEASES_BUCKET),
     };
     let starting = refusals.or_refused(needed, start_all(service, nats.clone()));
@@ -205,7 +206,13 @@ async fn start_routes(
             Carrier::Durable { start } => {
                 let specs = specs(nats, route, *start, service).await?;
                 for spec in &specs {
-                    let found = declare(nats, spec).await?;
+                    let patience = Patience::begins();
+                    let found = loop {
+                        match declare(nats, spec).await {
+                            Err(error) => patience.with(error).await?,
+                            Ok(found) => break found,
+                        }
+                    };
                     depth = Some(depth.map_or(found, |sum: Depth| sum.and(found)));
                 }
                 Ready::Durable(specs)

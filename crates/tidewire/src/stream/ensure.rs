@@ -8,6 +8,7 @@ use super::{
 use crate::{
     connection::{Connection, Operation, Refusal},
     context::Context,
+    election::Patience,
     start_error::StartError,
 };
 
@@ -16,6 +17,22 @@ use crate::{
 /// The server updates a stream as a whole and compares nothing, so that of two services that add at the same moment
 /// one would undo the other: under a lease the stream is read again, updated, and read back.
 pub(crate) async fn ensure(
+    nats: &Connection,
+    context: &Context,
+    stream: &str,
+    subjects: &[String],
+    service: &str,
+) -> Result<(), StartError> {
+    let patience = Patience::begins();
+    loop {
+        match ensure_now(nats, context, stream, subjects, service).await {
+            Err(error) => patience.with(error).await?,
+            done => return done,
+        }
+    }
+}
+
+async fn ensure_now(
     nats: &Connection,
     context: &Context,
     stream: &str,

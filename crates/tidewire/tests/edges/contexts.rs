@@ -25,7 +25,7 @@ fn what_it_says(variables: &[(&str, &str)]) -> String {
 #[tokio::test]
 #[ignore = "started by the other tests, in a process with an environment of its own"]
 async fn child() {
-    let connect = match env::var("CONTEXT") {
+    let connect = match env::var("TIDEWIRE_TEST_CONTEXT") {
         Ok(name) => Connect::context(&name),
         Err(_) => Connect::from_env(),
     };
@@ -63,7 +63,11 @@ fn a_context_by_name_by_path_and_the_selected_one() {
     let ann =
         json!({ "url": server.url(), "user": "ann", "password": "secret", "inbox_prefix": "_INBOX_ann" });
     let file = write_context(folder.path(), "ann", &ann);
-    for (name, value) in [("CONTEXT", "ann"), ("CONTEXT", &*file), ("NATS_CONTEXT", "ann")] {
+    for (name, value) in [
+        ("TIDEWIRE_TEST_CONTEXT", "ann"),
+        ("TIDEWIRE_TEST_CONTEXT", &*file),
+        ("NATS_CONTEXT", "ann"),
+    ] {
         let said = what_it_says(&[("XDG_CONFIG_HOME", config), (name, value)]);
         assert!(said.contains("works with _INBOX_ann."), "{name}={value}: {said}");
     }
@@ -76,10 +80,10 @@ fn a_context_by_name_by_path_and_the_selected_one() {
     // An address alone is another system's.
     let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("NATS_URL", &server.url())]);
     assert!(said.contains("refused the credentials (none)"), "{said}");
-    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("CONTEXT", "bob")]);
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("TIDEWIRE_TEST_CONTEXT", "bob")]);
     assert!(said.contains("bob.json cannot be read"), "{said}");
     fs::write(&file, "{ \"user\": secret }").unwrap();
-    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("CONTEXT", "ann")]);
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("TIDEWIRE_TEST_CONTEXT", "ann")]);
     assert!(
         said.contains("ann.json is not understood") && said.contains("line 1"),
         "{said}"
@@ -117,13 +121,13 @@ fn secrets_of_a_context_that_stand_elsewhere() {
         let variables = [
             ("CREDS", &*user.file()),
             ("SEED", &user.seed),
-            ("CONTEXT", "user"),
+            ("TIDEWIRE_TEST_CONTEXT", "user"),
         ];
         let said = what_it_says(&[&variables[..], &[("XDG_CONFIG_HOME", config)]].concat());
         assert!(said.contains("works with"), "{context}: {said}");
     }
     write_context(folder.path(), "user", &json!({ "creds": "env://NOT_THERE" }));
-    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("CONTEXT", "user")]);
+    let said = what_it_says(&[("XDG_CONFIG_HOME", config), ("TIDEWIRE_TEST_CONTEXT", "user")]);
     assert!(
         said.contains("`creds`") && said.contains("NOT_THERE is not set"),
         "{said}"
@@ -138,7 +142,7 @@ fn secrets_of_a_context_that_stand_elsewhere() {
     let said = what_it_says(&[
         ("XDG_CONFIG_HOME", ""),
         ("HOME", home.to_str().unwrap()),
-        ("CONTEXT", "user"),
+        ("TIDEWIRE_TEST_CONTEXT", "user"),
     ]);
     assert!(said.contains("works with"), "{said}");
 }

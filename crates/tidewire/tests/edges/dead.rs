@@ -2,16 +2,16 @@
 
 use std::{
     env,
-    io::Write,
+    io::{Read, Write},
     net::TcpStream,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tidewire::{RunError, StopError, async_nats::connection::State};
 use tidewire_server::Server;
 
-use crate::support::{Seen, payments, shipping, soon};
+use crate::support::{PAYMENTS, Seen, payments, shipping, soon, within};
 
 /// Publishes as a client that checks nothing: a header whose value holds a bare carriage return.
 fn publish_a_bare_carriage_return(port: u16) {
@@ -28,7 +28,7 @@ fn publish_a_bare_carriage_return(port: u16) {
     let mut answer = [0; 4];
     while !answer.ends_with(b"PONG") {
         answer.rotate_left(1);
-        std::io::Read::read_exact(&mut stream, &mut answer[3..]).unwrap();
+        stream.read_exact(&mut answer[3..]).unwrap();
     }
 }
 
@@ -75,11 +75,23 @@ async fn a_client_that_somebody_drained_is_noticed_too() {
 #[tokio::test]
 #[ignore = "started by the next test, as a service that is a process"]
 async fn service_of_its_own() {
-    let url = env::var("URL").unwrap();
+    let Ok(url) = env::var("TIDEWIRE_TEST_URL") else {
+        return;
+    };
     let run = shipping(&Seen::default()).run(tidewire::connect(url).await.unwrap());
-    match run.await {
+    match tokio::spawn(run).await.unwrap() {
         Err(error @ RunError::ConnectionClosed(_)) => println!("ends: {error}"),
         other => println!("ends otherwise: {other:?}"),
+    }
+}
+
+/// Ends with the test, however the test ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
@@ -89,32 +101,29 @@ async fn a_service_that_runs_ends_with_a_typed_error() {
     let server = Server::start().unwrap();
     let nats = tidewire::connect(server.url()).await.unwrap();
     let _payments = payments().start(nats.clone()).await.unwrap();
-    let mut process = Command::new(env::current_exe().unwrap())
+    let process = Command::new(env::current_exe().unwrap())
         .args(["--exact", "dead::service_of_its_own", "--ignored", "--nocapture"])
-        .env("URL", server.url())
+        .env("TIDEWIRE_TEST_URL", server.url())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let stream = nats
-        .jetstream()
-        .get_stream(crate::support::PAYMENTS)
-        .await
-        .unwrap();
-    crate::support::within(Duration::from_secs(10), "it pulls", async || {
+        .spawn();
+    let mut process = Process(process.unwrap());
+    let stream = nats.jetstream().get_stream(PAYMENTS).await.unwrap();
+    within(Duration::from_secs(10), "it pulls", async || {
         let info = stream.consumer_info("shipping__note").await;
         info.is_ok_and(|info| info.num_waiting > 0)
     })
     .await;
     publish_a_bare_carriage_return(server.port());
     let poisoned = Instant::now();
-    crate::support::within(Duration::from_secs(30), "it ends", async || {
-        process.try_wait().unwrap().is_some()
+    within(Duration::from_secs(30), "it ends", async || {
+        process.0.try_wait().unwrap().is_some()
     })
     .await;
     assert!(poisoned.elapsed() < Duration::from_secs(30));
     let mut said = String::new();
-    std::io::Read::read_to_string(&mut process.stdout.take().unwrap(), &mut said).unwrap();
+    let mut stdout = process.0.stdout.take().unwrap();
+    stdout.read_to_string(&mut said).unwrap();
     assert!(
         said.contains("ends: the connection to NATS has ended for good"),
         "{said}"

@@ -4,8 +4,8 @@ use tidewire::{Connect, Service, StartError, prelude::*};
 use tidewire_server::Server;
 
 use crate::support::{
-    Log, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN, payments, process,
-    processed, till, within,
+    Log, NAMED_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN,
+    payments, process, processed, soon, till, within,
 };
 
 /// All that a service needs which is called `cashier`, keeps the context `orders.payments`, emits and publishes
@@ -94,7 +94,10 @@ async fn a_service_with_nothing_but_what_it_needs() {
         .await
         .unwrap();
 
-    let running = cashier(&seen).start(nats.clone()).await.unwrap();
+    let start = cashier(&seen).start(nats.clone());
+    let running = soon(NAMED_WITHIN, "what is not needed is not waited for", start)
+        .await
+        .unwrap();
     log.forget();
     payments.bus().publish(&processed("event")).await.unwrap();
     let till = till().start(admin.clone()).await.unwrap();

@@ -1,11 +1,6 @@
 //! The edges, against real servers: credentials, permissions, bad input, and connections that go wrong.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test ends so where it fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends so where it fails")]
 
 mod bad_input;
 mod contexts;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// An operator, its system account and one account with JetStream.
 pub(crate) struct Operator {
-    operator: KeyPair,
+    root: KeyPair,
     system: KeyPair,
     account: KeyPair,
 }
@@ -21,7 +21,7 @@ pub(crate) struct User {
 impl Operator {
     pub(crate) fn new() -> Self {
         Self {
-            operator: KeyPair::new_operator(),
+            root: KeyPair::new_operator(),
             system: KeyPair::new_account(),
             account: KeyPair::new_account(),
         }
@@ -29,18 +29,18 @@ impl Operator {
 
     /// The configuration of a server that trusts this operator; the account has revoked these users.
     pub(crate) fn config(&self, revoked: &[&User]) -> String {
-        let (operator, system) = (self.operator.public_key(), self.system.public_key());
+        let (operator, system) = (self.root.public_key(), self.system.public_key());
         let account = self.account.public_key();
         let trusted = signed(
-            &self.operator,
+            &self.root,
             &operator,
-            json!({ "type": "operator", "version": 2, "system_account": system }),
+            &json!({ "type": "operator", "version": 2, "system_account": system }),
         );
         let revocations: Value = revoked.iter().map(|user| (user.public.clone(), now())).collect();
         format!(
             "operator: {trusted}\nsystem_account: {system}\nresolver: MEMORY\nresolver_preload: {{\n{system}: {}\n{account}: {}\n}}\n",
-            signed(&self.operator, &system, account_claims(0, &json!({}))),
-            signed(&self.operator, &account, account_claims(-1, &revocations)),
+            signed(&self.root, &system, &account_claims(0, &json!({}))),
+            signed(&self.root, &account, &account_claims(-1, &revocations)),
         )
     }
 
@@ -50,7 +50,7 @@ impl Operator {
             "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1, "pub": {}, "sub": {},
         });
         User {
-            jwt: signed(&self.account, &key.public_key(), claims),
+            jwt: signed(&self.account, &key.public_key(), &claims),
             seed: key.seed().unwrap(),
             public: key.public_key(),
         }
@@ -85,7 +85,7 @@ fn account_claims(storage: i64, revocations: &Value) -> Value {
     json!({ "type": "account", "version": 2, "limits": limits, "revocations": revocations })
 }
 
-fn signed(issuer: &KeyPair, subject: &str, claims: Value) -> String {
+fn signed(issuer: &KeyPair, subject: &str, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" }));
     let body = part(&json!({

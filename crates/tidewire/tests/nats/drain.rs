@@ -50,6 +50,12 @@ async fn a_service_stopped_under_load_leaves_nothing_behind() {
             .await
             .num_ack_pending as u64;
     }
+    // What was on its way when a service stopped was given back too: nothing waited for the ack wait of 30 s.
+    assert!(
+        all.elapsed() < Duration::from_secs(25),
+        "{:?} in {rounds} rounds",
+        all.elapsed()
+    );
     let mut unique = seen.sorted();
     unique.dedup();
     assert_eq!(

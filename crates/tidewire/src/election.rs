@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::start_error::StartError;
 
 /// A stream whose leader died has a new one within about seven seconds; until then nobody answers for it.
-const ELECTED_WITHIN: Duration = Duration::from_secs(10);
+const ELECTED_WITHIN: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a call is tried again.

@@ -1,47 +1,25 @@
 //! Contexts and variables of the NATS tools.
 
-use std::{env, error::Error, fs, path::Path, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use tidewire::{Connect, ConnectError};
 use tidewire_server::Server;
 
-use crate::support::{Operator, payments, processed};
+use crate::support::{Operator, role};
 
-/// Runs this file's `child` in a process of its own, with these variables and no others of NATS.
+/// Connects in a process of its own, with these variables and no others of NATS, and gives what it says.
 fn what_it_says(variables: &[(&str, &str)]) -> String {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "contexts::child", "--ignored", "--nocapture"]);
+    let mut command = Command::new(role());
+    command.arg("connect");
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("NATS_")) {
         command.env_remove(name);
     }
     let output = command.envs(variables.iter().copied()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
-    text
-}
-
-#[tokio::test]
-#[ignore = "started by the other tests, in a process with an environment of its own"]
-async fn child() {
-    let connect = match env::var("TIDEWIRE_TEST_CONTEXT") {
-        Ok(name) => Connect::context(&name),
-        Err(_) => Connect::from_env(),
-    };
-    let text = match works(connect).await {
-        Ok(inbox) => format!("works with {inbox}"),
-        Err(error) => format!("fails: {error}"),
-    };
     assert!(!text.contains("secret"), "no secret is shown: {text}");
-    println!("{text}");
-}
-
-async fn works(connect: Result<Connect, ConnectError>) -> Result<String, Box<dyn Error>> {
-    let nats = connect?.connect().await?;
-    let service = payments().start(nats.clone()).await?;
-    service.bus().publish(&processed("p")).await?;
-    Ok(nats.client().new_inbox())
+    text
 }
 
 fn write_context(config: &Path, name: &str, context: &Value) -> String {

@@ -1,17 +1,16 @@
 //! A client that has ended for good, which its own state does not say.
 
 use std::{
-    env,
     io::{Read, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use tidewire::{RunError, StopError, async_nats::connection::State};
+use tidewire::{StopError, async_nats::connection::State};
 use tidewire_server::Server;
 
-use crate::support::{PAYMENTS, Seen, payments, shipping, soon, within};
+use crate::support::{PAYMENTS, Seen, payments, role, shipping, soon, within};
 
 /// Publishes as a client that checks nothing: a header whose value holds a bare carriage return.
 fn publish_a_bare_carriage_return(port: u16) {
@@ -72,19 +71,6 @@ async fn a_client_that_somebody_drained_is_noticed_too() {
     .await;
 }
 
-#[tokio::test]
-#[ignore = "started by the next test, as a service that is a process"]
-async fn service_of_its_own() {
-    let Ok(url) = env::var("TIDEWIRE_TEST_URL") else {
-        return;
-    };
-    let run = shipping(&Seen::default()).run(tidewire::connect(url).await.unwrap());
-    match tokio::spawn(run).await.unwrap() {
-        Err(error @ RunError::ConnectionClosed(_)) => println!("ends: {error}"),
-        other => println!("ends otherwise: {other:?}"),
-    }
-}
-
 /// Ends with the test, however the test ends.
 struct Process(Child);
 
@@ -101,8 +87,8 @@ async fn a_service_that_runs_ends_with_a_typed_error() {
     let server = Server::start().unwrap();
     let nats = tidewire::connect(server.url()).await.unwrap();
     let _payments = payments().start(nats.clone()).await.unwrap();
-    let process = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "dead::service_of_its_own", "--ignored", "--nocapture"])
+    let process = Command::new(role())
+        .arg("serve")
         .env("TIDEWIRE_TEST_URL", server.url())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -8,7 +8,7 @@ mod proxy;
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -136,4 +136,13 @@ pub(crate) async fn make_stream(js: &jetstream::Context, name: &str, subject: &s
         ..Default::default()
     };
     js.create_stream(config).await.unwrap();
+}
+
+/// The program of `role.rs`: Cargo builds examples beside the tests, `deps/edges-…` and `examples/edges_role`.
+pub(crate) fn role() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples/edges_role")
 }

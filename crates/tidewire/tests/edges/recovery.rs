@@ -154,7 +154,7 @@ async fn a_cluster_that_loses_the_node_that_leads() {
         .publishes::<PaymentFailed>();
     let ((), more) = tokio::join!(
         publishes,
-        soon(WELL_WITHIN, "it starts", more.start(nats.clone()))
+        soon(2 * WELL_WITHIN, "it starts", more.start(nats.clone()))
     );
     more.unwrap();
     within(WELL_WITHIN, "all are handled", async || seen.has("after-19")).await;

@@ -5,12 +5,16 @@ use std::{fmt, marker::PhantomData};
 use serde::{Serialize, de::DeserializeOwned};
 use tidewire::{
     BoxError, Connection, Key,
-    async_nats::jetstream::kv::{self, CreateErrorKind, UpdateErrorKind},
+    async_nats::jetstream::{
+        kv::{self, CreateErrorKind, UpdateErrorKind},
+        stream::LastRawMessageErrorKind,
+    },
 };
 
 /// A bucket of values of one type.
 ///
-/// It has one replica. There a read sees every write before it, which a bucket of three does not promise.
+/// Reads ask the bucket's leader. The client's own `get` may be answered by a replica that is behind, and an order that
+/// was just placed would not be there.
 pub struct Bucket<T> {
     store: kv::Store,
     values: PhantomData<fn() -> T>,
@@ -35,6 +39,7 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
         let config = kv::Config {
             bucket: name.into(),
             history: 10,
+            num_replicas: crate::replicas(),
             ..kv::Config::default()
         };
         let made = nats.jetstream().create_key_value(config).await;
@@ -50,12 +55,14 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
     /// [`BucketError`]; try again later.
     pub async fn get(&self, id: &str) -> Result<Option<(T, u64)>, BucketError> {
         let read = |error| self.failed("read", error);
-        let found = self.store.entry(key(id).map_err(read)?).await;
-        let Some(entry) = found.map_err(|error| read(error.into()))? else {
-            return Ok(None);
+        let subject = format!("{}{}", self.store.prefix, key(id).map_err(read)?);
+        let last = match self.store.stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(last) => last,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(read(error.into())),
         };
-        let value = serde_json::from_slice(&entry.value).map_err(|error| read(error.into()))?;
-        Ok(Some((value, entry.revision)))
+        let value = serde_json::from_slice(&last.payload).map_err(|error| read(error.into()))?;
+        Ok(Some((value, last.sequence)))
     }
 
     /// Writes the first value of `id`; `false`, and nothing is written, where it has one.

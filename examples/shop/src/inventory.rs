@@ -25,7 +25,7 @@ async fn reserve(
 /// The inventory service.
 pub fn service(stock: Stock) -> Service<Stock> {
     Service::new("inventory", env!("CARGO_PKG_VERSION"))
-        .context(Context::new("inventory.stock"))
+        .context(Context::new("inventory.stock").replicas(crate::replicas()))
         .state(stock)
         .command(reserve)
 }

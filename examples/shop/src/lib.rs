@@ -35,6 +35,12 @@ pub fn nats_url() -> String {
     std::env::var("NATS_URL").unwrap_or_else(|_| "nats://localhost:4222".into())
 }
 
+/// How many servers keep each stream and bucket: `$SHOP_REPLICAS`, or 1. On a cluster, 3 outlive one of its servers.
+pub fn replicas() -> usize {
+    let given = std::env::var("SHOP_REPLICAS").ok();
+    given.and_then(|given| given.parse().ok()).unwrap_or(1)
+}
+
 /// Logs to standard error; `$RUST_LOG` chooses what, such as `debug` or `tidewire=debug`.
 pub fn log_to_stderr() {
     use tracing_subscriber::filter::{EnvFilter, LevelFilter};

@@ -116,7 +116,7 @@ async fn track(State(orders): State<Orders>, Event(progress): Event<Progress>) -
 /// [`PaymentFailed`], and one more command.
 pub fn service(orders: Orders) -> Service<Orders> {
     Service::new("orders", env!("CARGO_PKG_VERSION"))
-        .context(Context::new("orders.checkout"))
+        .context(Context::new("orders.checkout").replicas(crate::replicas()))
         .state(orders)
         .command(place)
         .query(get)

@@ -48,7 +48,7 @@ async fn process(
 /// The payments service.
 pub fn service(gateway: Gateway) -> Service<Gateway> {
     Service::new("payments", env!("CARGO_PKG_VERSION"))
-        .context(Context::new("orders.payments"))
+        .context(Context::new("orders.payments").replicas(crate::replicas()))
         .state(gateway)
         .command(process)
 }

@@ -2,57 +2,11 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-use std::{
-    process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
-};
+mod process;
 
-use rustix::process::{Pid, Signal, kill_process};
+use process::{BOUND, Process, eventually};
 use tidewire_server::Server;
 use tidewire_shop::{books::Books, load::Storefront};
-use tokio::time::sleep;
-
-const BOUND: Duration = Duration::from_secs(60);
-
-/// A service as a process; killed when this is dropped.
-struct Process(Child);
-
-impl Process {
-    fn start(program: &str, url: &str) -> Self {
-        let mut command = Command::new(program);
-        command.env("NATS_URL", url).stderr(Stdio::null());
-        Self(command.spawn().unwrap())
-    }
-
-    /// SIGTERM, and how it ended.
-    async fn stop(mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.0);
-        kill_process(pid, Signal::TERM).unwrap();
-        let deadline = Instant::now() + BOUND;
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it still runs {BOUND:?} after SIGTERM");
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + BOUND;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not within {BOUND:?}: {what}");
-        sleep(Duration::from_millis(10)).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_stopped_under_load_loses_nothing() {
@@ -64,8 +18,8 @@ async fn a_service_stopped_under_load_loses_nothing() {
         env!("CARGO_BIN_EXE_payments"),
         env!("CARGO_BIN_EXE_notifications"),
     ];
-    let first = Process::start(orders, &url);
-    let others = others.map(|program| Process::start(program, &url));
+    let first = Process::start_with(orders, &url, &[]);
+    let others = others.map(|program| Process::start_with(program, &url, &[]));
 
     let nats = tidewire::connect(&url).await.unwrap();
     let storefront = Storefront::open(nats.clone()).await.unwrap();
@@ -82,7 +36,7 @@ async fn a_service_stopped_under_load_loses_nothing() {
             ledger.figures().asked > before + 10
         })
         .await;
-        let second = Process::start(orders, &url);
+        let second = Process::start_with(orders, &url, &[]);
         let before = ledger.figures().finished;
         eventually("orders end again", || ledger.figures().finished > before + 30).await;
         drop(stop);

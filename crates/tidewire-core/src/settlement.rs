@@ -74,6 +74,21 @@ impl Outcome {
         })
     }
 
+    /// What came of it in a word, for counting: `handled`, `declined`, or the class of the error.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Done => "handled",
+            Self::NotUnderstood(error) => error.class(),
+            Self::Panicked(_) => "panicked",
+            Self::Failed(failure) => match failure.class() {
+                Class::Retry(_) => "failed",
+                Class::Unavailable => "unavailable",
+                Class::Reject => "rejected",
+                Class::Decline(_) => "declined",
+            },
+        }
+    }
+
     /// Whether the service did what was asked, an answer "no" included.
     pub fn is_success(&self) -> bool {
         match self {

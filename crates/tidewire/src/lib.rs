@@ -70,6 +70,7 @@ mod start_error;
 mod start_table;
 mod stream;
 mod subscription;
+mod tally;
 mod wiring;
 
 pub use ask::{Ask, AskError};
@@ -88,6 +89,7 @@ pub use sender::Stored;
 pub use service::Service;
 pub use start_error::StartError;
 pub use subscription::{Durable, Live, Subscription, durable, live};
+pub use tally::Tally;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

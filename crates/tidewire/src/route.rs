@@ -12,6 +12,7 @@ use crate::{
     layer::{Handled, Inner, Layers, Unhandled},
     outbox::Outbox,
     returns::{Answers, Settles},
+    tally::Counter,
 };
 
 /// What a handler answered, as JSON text; `None` for events.
@@ -31,6 +32,8 @@ pub(crate) struct Route {
     pub(crate) carrier: Carrier,
     /// Innermost first; none of them is around `handler` before [`Route::wrap`].
     pub(crate) layers: Layers,
+    /// Where its attempts are counted; the instance's once it starts.
+    pub(crate) counter: Counter,
     needs_envelope: bool,
     handler: Inner,
 }
@@ -118,6 +121,7 @@ impl Route {
             concurrency: 64,
             carrier,
             layers,
+            counter: Counter::default(),
             needs_envelope: T::Message::NEEDS_ENVELOPE,
             handler,
         }
@@ -133,6 +137,12 @@ impl Route {
     /// Handles one message and, where the handler succeeds, stores what it emitted. A panic ends the attempt and
     /// nothing else.
     pub(crate) async fn attempt(&self, delivery: Delivery) -> (Outcome, Answer) {
+        let (outcome, answer) = self.attempt_uncounted(delivery).await;
+        self.counter.count(&self.identity, outcome.class());
+        (outcome, answer)
+    }
+
+    async fn attempt_uncounted(&self, delivery: Delivery) -> (Outcome, Answer) {
         if self.needs_envelope
             && let Err(error) = delivery.encoded()
         {

@@ -6,7 +6,7 @@ use tidewire_core::{BoxError, Manifest};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
-use crate::{bus::Bus, start_error::StartError, wiring::Wiring};
+use crate::{bus::Bus, start_error::StartError, tally::Tally, wiring::Wiring};
 
 /// A service that runs until it is stopped, or dropped: then it takes no more work, and nobody waits for the rest.
 #[derive(Debug)]
@@ -76,6 +76,13 @@ impl Running {
     /// The way to publish and ask from outside handlers.
     pub fn bus(&self) -> Bus {
         self.bus.clone()
+    }
+
+    /// How often each handler of this instance came to which end since it started: `handled`, `declined`, `failed`,
+    /// `unavailable`, `rejected`, `panicked`, `malformed`, `invalid` or `incompatible`. Handlers are called as their
+    /// consumers are, `<service>__<name>`.
+    pub fn tally(&self) -> Tally {
+        self.wiring.counter.tally()
     }
 
     /// What the service declared.

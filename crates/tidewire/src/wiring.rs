@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{pool::Pool, sender::Sender};
+use crate::{pool::Pool, sender::Sender, tally::Counter};
 
 /// How often the count of connections is read; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(250);
@@ -30,6 +30,8 @@ pub(crate) struct Wiring {
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the client has ended for good.
     pub(crate) closed: CancellationToken,
+    /// Where handlers count what came of their attempts.
+    pub(crate) counter: Counter,
     /// How many connections there were so far.
     pub(crate) connections: watch::Receiver<u64>,
 }
@@ -59,6 +61,7 @@ impl Wiring {
             over,
             tasks: TaskTracker::new(),
             closed,
+            counter: Counter::default(),
             connections,
         })
     }

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How often the connection is probed; the client gives a connection up at the third probe without an answer.
-const PING: Duration = Duration::from_secs(4);
+const PING: Duration = Duration::from_secs(5);
 /// How long one try to connect may take.
 const TRY: Duration = Duration::from_secs(5);
 /// The longest pause between two tries, before jitter.

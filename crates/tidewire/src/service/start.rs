@@ -201,6 +201,7 @@ async fn start_routes(
             Carrier::Live { .. } => format!("{service}__live-{index}").into(),
             _ => wire::consumer_name(service, &route.name).into(),
         };
+        route.counter = wiring.counter.clone();
         let mut depth = None;
         ready.push(match &route.carrier {
             Carrier::Durable { start } => {

@@ -111,7 +111,7 @@ async fn a_connection_that_is_half_open() {
     log.forget();
     proxy.swallow(true);
     // Three probes without an answer.
-    log.says(Duration::from_secs(14), LOST).await;
+    log.says(Duration::from_secs(18), LOST).await;
     proxy.swallow(false);
     pair.is_well("open again").await;
 }

@@ -208,7 +208,7 @@ async fn what_is_wrong_is_named_in_the_log_without_the_body_and_the_rest_flows()
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
     log().clear();
-    let _running = Service::new("weather", "1.0.0")
+    let running = Service::new("weather", "1.0.0")
         .state(seen.clone())
         .context(Context::new("bad.input"))
         .publishes::<Taken>()
@@ -267,6 +267,18 @@ async fn what_is_wrong_is_named_in_the_log_without_the_body_and_the_rest_flows()
             of(key)
         );
     }
+    let classes = |class: &str| bad().iter().filter(|bad| bad.class == class).count() as u64;
+    let expected = [
+        ("handled", 1),
+        ("incompatible", classes("incompatible") + 1),
+        ("invalid", classes("invalid")),
+        ("malformed", classes("malformed")),
+    ];
+    assert_eq!(
+        running.tally()["weather__note"],
+        expected.into(),
+        "each is counted by its class"
+    );
     assert_eq!(of("contract-2").len(), 3);
     // Understood by all but the handler of bare JSON.
     assert_eq!(of("no-metadata").len(), 1, "{:?}", of("no-metadata"));

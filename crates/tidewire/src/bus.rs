@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tidewire_core::{Extras, FreeEvent, Message, Outgoing, RequestMessage, Stamp, TraceContext};
+use tidewire_core::{Extras, FreeEvent, Outgoing, RequestMessage};
 
 use crate::{
     ask::{ANSWER_WITHIN, AskError},
-    clock,
     publish_error::PublishError,
     sender::{Sender, Stored},
 };
@@ -62,7 +61,11 @@ impl Bus {
             return Err(PublishError::Undeclared { name, type_name });
         }
         self.sender
-            .publish(&Outgoing::message(event, self.stamp::<E>(), extras)?)
+            .publish(&Outgoing::message(
+                event,
+                self.sender.stamp(E::TYPE.kind),
+                extras,
+            )?)
             .await
     }
 
@@ -102,20 +105,11 @@ impl Bus {
             return Err(AskError::Undeclared { name, type_name });
         }
         self.sender
-            .request(&Outgoing::message(message, self.stamp::<M>(), extras)?, within)
+            .request(
+                &Outgoing::message(message, self.sender.stamp(M::TYPE.kind), extras)?,
+                within,
+            )
             .await
-    }
-
-    fn stamp<M: Message>(&self) -> Stamp {
-        Stamp {
-            id: clock::new_id(M::TYPE.kind),
-            timestamp: clock::now(),
-            source: self.sender.service().to_owned(),
-            correlation_id: None,
-            causation_id: None,
-            trace: TraceContext::default(),
-            format: self.sender.format(),
-        }
     }
 }
 

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use async_nats::{Client, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tidewire_core::{
-    Class, ErrorBody, Failure, Kind, MessageName, Outcome, Outgoing, Reply, Stamp, Subject, TraceContext,
-    wire,
-};
+use tidewire_core::{Class, ErrorBody, Failure, Kind, MessageName, Outcome, Outgoing, Reply, Subject, wire};
 use tokio::time::Instant;
 
 use crate::{
-    clock,
     crew::Crew,
     delivery::Delivery,
     feed::feed,
@@ -88,7 +84,7 @@ fn reply_to(handler: &str, subject: &str, outbox: &Outbox) -> Option<Reply> {
                 Ok(subject) => subject,
                 Err(_) => Subject::new(&MessageName::parse(handler).ok()?, None).ok()?,
             };
-            Some(Reply::to_unreadable(subject, fresh_stamp(outbox.sender())))
+            Some(Reply::to_unreadable(subject, outbox.sender().stamp(Kind::Reply)))
         }
     }
 }
@@ -136,17 +132,5 @@ async fn respond(
     };
     if let Err(error) = sent {
         tracing::warn!(%error, "an answer could not be sent");
-    }
-}
-
-fn fresh_stamp(sender: &Sender) -> Stamp {
-    Stamp {
-        id: clock::new_id(Kind::Reply),
-        timestamp: clock::now(),
-        source: sender.service().to_owned(),
-        correlation_id: None,
-        causation_id: None,
-        trace: TraceContext::default(),
-        format: sender.format(),
     }
 }

@@ -9,7 +9,7 @@ use async_nats::{Client, RequestErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
-use tidewire_core::{ErrorBody, Format, Outgoing, Reply, wire};
+use tidewire_core::{ErrorBody, Format, Kind, Outgoing, Reply, Stamp, TraceContext, wire};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
@@ -85,6 +85,19 @@ impl Sender {
 
     pub(crate) fn format(&self) -> Format {
         self.format
+    }
+
+    /// The stamp of a message that follows from no other.
+    pub(crate) fn stamp(&self, kind: Kind) -> Stamp {
+        Stamp {
+            id: clock::new_id(kind),
+            timestamp: clock::now(),
+            source: self.service().to_owned(),
+            correlation_id: None,
+            causation_id: None,
+            trace: TraceContext::default(),
+            format: self.format(),
+        }
     }
 
     pub(crate) fn connection(&self) -> &Connection {

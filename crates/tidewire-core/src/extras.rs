@@ -22,7 +22,7 @@ pub struct Extras {
 }
 
 /// The most that nats-server takes of headers in a stream, names and separators included.
-const HEADERS_LIMIT: usize = 64 << 10;
+pub(crate) const HEADERS_LIMIT: usize = 64 << 10;
 
 /// Headers that the framework writes beside those with its prefixes.
 const OURS: [&str; 4] = ["content-type", "traceparent", "tracestate", "baggage"];

@@ -83,7 +83,7 @@ const fn prefix(kind: Kind) -> &'static str {
 }
 
 /// 128 bits in 26 digits, the first of them holding three bits.
-fn base32(mut bits: u128) -> String {
+pub(crate) fn base32(mut bits: u128) -> String {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut text = [0; 26];
     for digit in text.iter_mut().rev() {

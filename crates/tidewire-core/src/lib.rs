@@ -21,6 +21,7 @@
 
 mod any;
 mod cloud_events;
+pub mod dead_letter;
 mod decode_error;
 mod encoded;
 mod envelope;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// A point in time in UTC, to the microsecond; written as RFC 3339 (`2026-03-20T10:00:00.123456Z`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(jiff::Timestamp);
 
 /// Text that is no RFC 3339 timestamp.

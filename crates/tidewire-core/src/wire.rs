@@ -29,6 +29,63 @@ pub const SERVICE_ERROR: &str = "Nats-Service-Error";
 /// The numeric code of an error answer, as the NATS services protocol (ADR-32) has it.
 pub const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
 
+/// The sequence of the last message on a subject that a publish expects; 0 where there must be none.
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// How long a stream keeps the message, in whole seconds (`90s`).
+pub const TTL: &str = "Nats-TTL";
+
+/// The subject that a message was sent to, where it is parked under another one.
+pub const TW_SUBJECT: &str = "Tw-Subject";
+/// The stream that a parked message comes from.
+pub const TW_STREAM: &str = "Tw-Stream";
+/// When that stream was made.
+pub const TW_STREAM_CREATED: &str = "Tw-Stream-Created";
+/// The message's place in that stream.
+pub const TW_SEQUENCE: &str = "Tw-Sequence";
+/// When that stream stored it.
+pub const TW_STORED: &str = "Tw-Stored";
+/// The consumer that could not handle it.
+pub const TW_CONSUMER: &str = "Tw-Consumer";
+/// How often it was tried.
+pub const TW_ATTEMPTS: &str = "Tw-Attempts";
+/// When the first attempt failed.
+pub const TW_FIRST_FAILED: &str = "Tw-First-Failed";
+/// When the last attempt failed.
+pub const TW_LAST_FAILED: &str = "Tw-Last-Failed";
+/// What kind of error it was: `malformed`, `invalid`, `incompatible`, `rejected`, `exhausted`, `panicked`, …
+pub const TW_ERROR_CLASS: &str = "Tw-Error-Class";
+/// What the error says; at most 1 KiB.
+pub const TW_ERROR: &str = "Tw-Error";
+/// The causes of the error, outermost first; at most 8 KiB.
+pub const TW_ERROR_CHAIN: &str = "Tw-Error-Chain";
+/// The version of the service that failed.
+pub const TW_SERVICE_VERSION: &str = "Tw-Service-Version";
+/// What a record of a dead letter says: `failed`, `replayed`, `handled`, `edited` or `discarded`.
+pub const TW_ACT: &str = "Tw-Act";
+/// Who did it.
+pub const TW_BY: &str = "Tw-By";
+/// Why.
+pub const TW_REASON: &str = "Tw-Reason";
+/// The dead letter that a replayed message belongs to.
+pub const TW_LETTER: &str = "Tw-Letter";
+/// The place of the record, in the dead-letter stream, by which it was replayed.
+pub const TW_RECORD: &str = "Tw-Record";
+/// `raw` where the body holds the original's header block and payload.
+pub const TW_FORMAT: &str = "Tw-Format";
+/// The size in bytes of the header block at the beginning of a raw body.
+pub const TW_HEADER_SIZE: &str = "Tw-Header-Size";
+/// The object that holds the body, in the bucket [`LETTERS_BUCKET`].
+pub const TW_OBJECT: &str = "Tw-Object";
+/// What the original's headers are prefixed with.
+pub const ORIGINAL: &str = "Orig-";
+
+/// The stream of dead letters.
+pub const DLQ_STREAM: &str = "TIDEWIRE_DLQ";
+/// The stream of error events.
+pub const ERRORS_STREAM: &str = "TIDEWIRE_ERRORS";
+/// The object-store bucket of what is too large for a record of a dead letter.
+pub const LETTERS_BUCKET: &str = "TIDEWIRE_LETTERS";
+
 /// The key-value bucket in which each service keeps its manifest, as JSON under its name.
 pub const MANIFESTS_BUCKET: &str = "TIDEWIRE_MANIFESTS";
 /// The key-value bucket of leases that services of several names share.
@@ -46,4 +103,29 @@ pub const CONTRACT: &str = "1";
 /// The name of a service's durable consumer: `<service>__<durable>`.
 pub fn consumer_name(service: &str, durable: &str) -> String {
     format!("{service}__{durable}")
+}
+
+/// The stream of a service's own: what it retries and what it has parked.
+pub fn service_stream(service: &str) -> String {
+    format!("TW_{}", service.to_uppercase())
+}
+
+/// The key-value bucket in which a service counts the runs of messages that failed: `TW_<SERVICE>_RUNS`.
+pub fn runs_bucket(service: &str) -> String {
+    format!("TW_{}_RUNS", service.to_uppercase())
+}
+
+/// The subject of a dead letter's records.
+pub fn letter_subject(service: &str, durable: &str, letter: &str) -> String {
+    format!("dlq.{service}.{durable}.{letter}")
+}
+
+/// The subject on which one handler alone hears a replayed letter.
+pub fn retry_subject(service: &str, durable: &str, letter: &str) -> String {
+    format!("retry.{service}.{durable}.{letter}")
+}
+
+/// The subject of a durable's error events.
+pub fn errors_subject(service: &str, durable: &str) -> String {
+    format!("errors.{service}.{durable}")
 }

@@ -20,11 +20,13 @@
 //! that holds the messages shared by several services needs this crate alone.
 
 mod any;
+mod breaker;
 mod cloud_events;
 pub mod dead_letter;
 mod decode_error;
 mod encoded;
 mod envelope;
+mod error_event;
 mod event_set;
 mod extras;
 mod failure;
@@ -34,34 +36,45 @@ mod invalid_json;
 mod manifest;
 mod message;
 mod metadata;
+mod outcome;
 mod outgoing;
 mod parsed;
+mod policy;
 mod reply;
-mod settlement;
+mod retry;
+mod seconds;
+pub mod settlement;
 mod timestamp;
 mod trace;
 mod unique;
 pub mod wire;
 
 pub use any::Any;
+pub use breaker::{Admission, Circuit, CircuitState};
 pub use decode_error::DecodeError;
 pub use encoded::Encoded;
 pub use envelope::Envelope;
+pub use error_event::ErrorEvent;
 pub use event_set::{EventFamily, EventSet, FamilyEvent};
 pub use extras::Extras;
 pub use failure::{BoxError, Class, Failure, OrFail};
 pub use format::Format;
 pub use id::MessageId;
 pub use invalid_json::InvalidJson;
-pub use manifest::{ContextManifest, HandlerManifest, Manifest, MessageManifest, Start, Transport};
+pub use manifest::{
+    ContextManifest, HandlerManifest, Manifest, MessageManifest, PolicyManifest, Quality, RateManifest,
+    RuleManifest, Start, Transport,
+};
 pub use message::{
     CommandMessage, EventMessage, FreeEvent, Kind, Message, MessageType, QueryMessage, RequestMessage,
 };
 pub use metadata::Metadata;
+pub use outcome::Outcome;
 pub use outgoing::{EncodeError, Outgoing, Stamp};
 pub use parsed::Parsed;
+pub use policy::{Policy, Rule, Then, Verdict};
 pub use reply::{ErrorBody, Reply, ReplyError};
-pub use settlement::{Outcome, Settlement, retry_delay};
+pub use retry::Retry;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use trace::TraceContext;
 

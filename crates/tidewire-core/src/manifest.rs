@@ -1,12 +1,12 @@
 //! What a service is, as plain data.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{EventMessage, Kind, Message, MessageType, RequestMessage, Timestamp};
+use crate::{EventMessage, Kind, Message, MessageType, RequestMessage, Retry, Then, Timestamp, seconds};
 
 /// Everything that a service's declaration says: what it hears, what it sends, and the streams it owns.
 ///
@@ -77,6 +77,9 @@ pub enum Transport {
         start: Start,
         /// How many messages are handled at once.
         concurrency: usize,
+        /// What becomes of messages that fail, and what holds them back.
+        #[serde(default)]
+        policy: PolicyManifest,
     },
     /// From core NATS: at most once, and only while the service runs.
     Live {
@@ -92,6 +95,78 @@ pub enum Transport {
         /// The endpoint's subject.
         subject: String,
     },
+}
+
+/// What a durable does with messages that fail, and what holds messages back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicyManifest {
+    /// What is promised of each message.
+    pub quality: Quality,
+    /// How a message that failed is tried again.
+    pub retry: Retry,
+    /// What follows from errors of some types instead; the first that matches wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleManifest>,
+    /// How long one run may take.
+    #[serde(with = "seconds")]
+    pub time_limit: Duration,
+    /// After how long without a sign of life a message is delivered to another instance.
+    #[serde(with = "seconds")]
+    pub ack_wait: Duration,
+    /// The breaker that stops it; one of another name than the durable's is shared.
+    pub breaker: String,
+    /// The most that each instance handles in a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateManifest>,
+    /// The most at once among all handlers of an instance that share the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulkhead: Option<usize>,
+}
+
+/// What is promised of each message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Quality {
+    /// It is handled once or more often.
+    #[default]
+    AtLeastOnce,
+    /// It is handled once or more often, and what the handler sends has one effect.
+    EffectivelyOnce,
+}
+
+/// A rule for errors of one type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleManifest {
+    /// The error's type.
+    pub error: String,
+    /// What follows from it.
+    pub then: Then,
+}
+
+/// A limit of messages in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RateManifest {
+    /// So many messages.
+    pub messages: u32,
+    /// In so long.
+    #[serde(with = "seconds")]
+    pub per: Duration,
+}
+
+impl Default for PolicyManifest {
+    fn default() -> Self {
+        Self {
+            quality: Quality::default(),
+            retry: Retry::default(),
+            rules: Vec::new(),
+            time_limit: Duration::from_secs(300),
+            ack_wait: Duration::from_secs(30),
+            breaker: String::new(),
+            rate: None,
+            bulkhead: None,
+        }
+    }
 }
 
 /// Where a durable consumer begins when it is made; afterwards it goes on where it was.

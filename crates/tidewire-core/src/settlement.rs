@@ -1,155 +1,240 @@
-//! What becomes of a message once it was handled.
+//! What becomes of one delivery of a message, from its arrival to its settlement.
+//!
+//! A state machine and nothing else: [`State::step`] takes what happened and says what to do next. The runtime carries
+//! it out and reports what came of it. `docs/settlement.md` is its table, written by a test.
 
 use std::time::Duration;
 
-use crate::{Class, DecodeError, ErrorBody, Failure};
+use crate::Verdict;
 
-/// What came of one attempt to handle a message.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It was handled, and what follows from it is stored.
-    Done,
-    /// The handler, or storing what it emitted, failed.
-    Failed(Failure),
-    /// It could not be understood.
-    NotUnderstood(DecodeError),
-    /// The handler panicked with this text.
-    Panicked(String),
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum State {
+    /// It has come, and nothing was done about it.
+    Arrived,
+    /// It came before, and how often it was run is being read.
+    Reading,
+    /// That its next run begins is being written down.
+    Marking {
+        /// Runs before this one.
+        runs: u32,
+    },
+    /// Its handler runs.
+    Running {
+        /// Runs before this one.
+        runs: u32,
+        /// Whether the store of runs says that this one began.
+        marked: bool,
+    },
+    /// Its runs are being written down, and then this follows.
+    Counting(After),
+    /// It waits in hand until its handler may run again.
+    Held {
+        /// Runs that were spent so far.
+        runs: u32,
+        /// Whether the store of runs knows it.
+        marked: bool,
+    },
+    /// A record of it is being stored.
+    Keeping,
+    /// All is said about it.
+    Settled,
 }
 
-/// What is said to the stream about one delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// It is done; never deliver it again.
-    Ack,
-    /// Deliver it again, and not before this long.
+/// What follows once the runs are written down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum After {
+    /// It is delivered again after this long.
     Nak(Duration),
+    /// A record of it is stored.
+    Keep(Keep),
+    /// It waits in hand.
+    Hold {
+        /// Runs that were spent so far.
+        runs: u32,
+    },
 }
 
-/// The longest wait between two attempts; also how long a message waits that no attempt can help.
-const LONGEST: Duration = Duration::from_secs(300);
-
-/// How long to wait after the given attempt (from 1): a second, doubled each time up to five minutes, and up to a
-/// tenth more by `jitter` (0 to 1), so that a thousand messages that failed together do not come back together.
-pub fn retry_delay(attempt: u32, jitter: f64) -> Duration {
-    let delay = Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(LONGEST);
-    delay + delay.mul_f64(jitter.clamp(0.0, 1.0) / 10.0)
+/// Which record is stored of a message that leaves its consumer unhandled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// A dead letter.
+    Letter,
+    /// That it was discarded.
+    Discarded,
 }
 
-impl Outcome {
-    /// What to say to the stream. Nothing that was not handled is ever let go: what no attempt can help waits the
-    /// longest delay, stays counted as unacknowledged, and is handled once the code or the sender has changed.
-    pub fn settlement(&self, attempt: u32, jitter: f64) -> Settlement {
-        match self {
-            Self::Done => Settlement::Ack,
-            Self::NotUnderstood(_) => Settlement::Nak(LONGEST),
-            Self::Panicked(_) => Settlement::Nak(retry_delay(attempt, jitter)),
-            Self::Failed(failure) => match failure.class() {
-                Class::Decline(_) => Settlement::Ack,
-                Class::Reject => Settlement::Nak(LONGEST),
-                Class::Retry(Some(delay)) => Settlement::Nak(*delay),
-                Class::Retry(None) | Class::Unavailable => Settlement::Nak(retry_delay(attempt, jitter)),
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Input {
+    /// The server delivered it, for the `delivery`th time.
+    Came {
+        /// From 1. A delivery is no run: a message that was given back counts up too.
+        delivery: u64,
+    },
+    /// How often it was run; `None` where that could not be read.
+    Runs(Option<Runs>),
+    /// Whether it is written down that its run begins.
+    Marked(bool),
+    /// Its handler has come to an end.
+    Ended {
+        /// What is to become of it.
+        verdict: Verdict,
+        /// How long ago its first run failed.
+        since: Duration,
+        /// From 0 to 1: for the jitter of a delay.
+        random: f64,
+    },
+    /// Whether its runs are written down.
+    Counted(bool),
+    /// The breaker lets it run again.
+    Admitted,
+    /// Whether the record is stored, and confirmed by its stream.
+    Kept(bool),
+    /// Too long ago the server was told that it is worked on: somebody else may have it by now.
+    LeaseLost,
+    /// The service ends.
+    Stopping,
+}
+
+/// How often a message was run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// Runs so far, the last one included where it never ended.
+    pub count: u32,
+    /// Whether the last one began and never ended.
+    pub unfinished: bool,
+    /// Whether they are as many as there may be.
+    pub spent: bool,
+}
+
+/// What to do next. Each is done before the next step, and settling effects only under a lease.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Effect {
+    /// Read how often it was run, then say [`Input::Runs`].
+    Read,
+    /// Write down that a run begins, then say [`Input::Marked`].
+    Mark {
+        /// Runs, with the one that begins.
+        count: u32,
+        /// From here to its end no other suspect beside it: what kills the process is then known by its name.
+        alone: bool,
+    },
+    /// Run its handler, then say [`Input::Ended`].
+    Run {
+        /// The number of this run, from 1.
+        attempt: u32,
+    },
+    /// Write down how many runs have ended, then say [`Input::Counted`].
+    Count {
+        /// Runs that count, or `None` for as many as there may be: none is to follow.
+        count: Option<u32>,
+    },
+    /// Wait until the handler may run, then say [`Input::Admitted`].
+    Wait,
+    /// Store a record of it, whole, and await the confirmation, then say [`Input::Kept`].
+    Keep(Keep),
+    /// Say to the stream that it is done.
+    Ack,
+    /// Say to the stream to deliver it again, and not before this long.
+    Nak(Duration),
+    /// Say to the stream that it is to be delivered no more.
+    Term,
+    /// Say nothing: whoever has the message now settles it.
+    Leave,
+    /// Nothing: this input means nothing here.
+    Nothing,
+}
+
+/// The wait before another look, where the store of runs or the dead-letter stream does not answer.
+pub const UNANSWERED: Duration = Duration::from_secs(2);
+
+impl State {
+    /// What follows from `input`.
+    #[must_use]
+    pub fn step(self, input: Input) -> (Self, Effect) {
+        match (self, input) {
+            (Self::Settled, _) => (Self::Settled, Effect::Nothing),
+            (_, Input::LeaseLost) => (Self::Settled, Effect::Leave),
+
+            // The first run of a message costs nothing beside it.
+            (Self::Arrived, Input::Came { delivery: 0 | 1 }) => Self::run(0, false),
+            (Self::Arrived, Input::Came { .. }) => (Self::Reading, Effect::Read),
+
+            // Before it is known how often it ran, it does not run.
+            (Self::Reading, Input::Runs(None)) | (Self::Marking { .. }, Input::Marked(false)) => {
+                Self::nak(UNANSWERED)
+            }
+            (Self::Reading, Input::Runs(Some(runs))) if runs.spent => Self::keep(Keep::Letter),
+            (Self::Reading, Input::Runs(Some(runs))) => Self::mark(runs.count, runs.unfinished),
+            (Self::Marking { runs }, Input::Marked(true)) => Self::run(runs, true),
+
+            (
+                Self::Running { runs, marked },
+                Input::Ended {
+                    verdict,
+                    since,
+                    random,
+                },
+            ) => match verdict {
+                Verdict::Done => (Self::Settled, Effect::Ack),
+                // Counted first: a message whose record is stored must not run again.
+                Verdict::DeadLetter => Self::count(None, After::Keep(Keep::Letter)),
+                Verdict::Discard => Self::count(None, After::Keep(Keep::Discarded)),
+                Verdict::Hold { .. } if marked => Self::count(Some(runs), After::Hold { runs }),
+                Verdict::Hold { .. } => (Self::Held { runs, marked }, Effect::Wait),
+                Verdict::Retry { policy, after } => {
+                    let runs = runs.saturating_add(1);
+                    if policy.is_over(runs, since) {
+                        Self::count(None, After::Keep(Keep::Letter))
+                    } else {
+                        let delay = after.unwrap_or_else(|| policy.delay(runs, random));
+                        Self::count(Some(runs), After::Nak(delay))
+                    }
+                }
             },
+
+            // A run that could not be counted is one more than there may be; the message is not lost by it.
+            (Self::Counting(After::Nak(delay)), Input::Counted(_)) => Self::nak(delay),
+            (Self::Counting(After::Keep(keep)), Input::Counted(_)) => Self::keep(keep),
+            (Self::Counting(After::Hold { runs }), Input::Counted(_)) => {
+                (Self::Held { runs, marked: true }, Effect::Wait)
+            }
+
+            (Self::Held { runs, marked: true }, Input::Admitted) => Self::mark(runs, false),
+            (Self::Held { runs, marked: false }, Input::Admitted) => Self::run(runs, false),
+            (Self::Held { .. } | Self::Marking { .. }, Input::Stopping) => Self::nak(Duration::ZERO),
+
+            (Self::Keeping, Input::Kept(true)) => (Self::Settled, Effect::Term),
+            // The next delivery stores the record and runs nothing.
+            (Self::Keeping, Input::Kept(false)) => Self::nak(UNANSWERED),
+
+            (state, _) => (state, Effect::Nothing),
         }
     }
 
-    /// What a caller who waits for the answer hears instead of it; `None` where all went well.
-    pub fn refusal(&self) -> Option<ErrorBody> {
-        let (code, message, retryable) = match self {
-            Self::Done => return None,
-            Self::NotUnderstood(error) => (error.class(), error.to_string(), false),
-            Self::Panicked(text) => ("panicked", format!("the handler panicked: {text}"), true),
-            Self::Failed(failure) => match failure.class() {
-                Class::Retry(_) => ("failed", failure.to_string(), true),
-                Class::Unavailable => ("unavailable", failure.to_string(), true),
-                Class::Reject => ("rejected", failure.to_string(), false),
-                Class::Decline(code) => (*code, failure.to_string(), false),
-            },
-        };
-        Some(ErrorBody {
-            code: code.into(),
-            message,
-            retryable,
-            details: serde_json::Value::Null,
-        })
+    fn run(runs: u32, marked: bool) -> (Self, Effect) {
+        let attempt = runs.saturating_add(1);
+        (Self::Running { runs, marked }, Effect::Run { attempt })
     }
 
-    /// What came of it in a word, for counting: `handled`, `declined`, or the class of the error.
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::Done => "handled",
-            Self::NotUnderstood(error) => error.class(),
-            Self::Panicked(_) => "panicked",
-            Self::Failed(failure) => match failure.class() {
-                Class::Retry(_) => "failed",
-                Class::Unavailable => "unavailable",
-                Class::Reject => "rejected",
-                Class::Decline(_) => "declined",
-            },
-        }
+    fn mark(runs: u32, alone: bool) -> (Self, Effect) {
+        let count = runs.saturating_add(1);
+        (Self::Marking { runs }, Effect::Mark { count, alone })
     }
 
-    /// Whether the service did what was asked, an answer "no" included.
-    pub fn is_success(&self) -> bool {
-        match self {
-            Self::Done => true,
-            Self::Failed(failure) => matches!(failure.class(), Class::Decline(_)),
-            Self::NotUnderstood(_) | Self::Panicked(_) => false,
-        }
+    fn count(count: Option<u32>, after: After) -> (Self, Effect) {
+        (Self::Counting(after), Effect::Count { count })
+    }
+
+    fn keep(keep: Keep) -> (Self, Effect) {
+        (Self::Keeping, Effect::Keep(keep))
+    }
+
+    fn nak(delay: Duration) -> (Self, Effect) {
+        (Self::Settled, Effect::Nak(delay))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn failed(class: Class) -> Outcome {
-        Outcome::Failed(Failure::new(class, "boom"))
-    }
-
-    #[test]
-    fn only_what_is_done_or_declined_is_acked() {
-        assert_eq!(Outcome::Done.settlement(1, 0.0), Settlement::Ack);
-        assert_eq!(
-            failed(Class::Decline("sold_out")).settlement(1, 0.0),
-            Settlement::Ack
-        );
-        let panicked = Outcome::Panicked("boom".into());
-        let rest = [
-            failed(Class::Reject),
-            failed(Class::Unavailable),
-            failed(Class::Retry(None)),
-            panicked,
-        ];
-        for outcome in rest {
-            assert!(
-                matches!(outcome.settlement(1, 0.0), Settlement::Nak(_)),
-                "{outcome:?}"
-            );
-            assert!(!outcome.is_success());
-        }
-    }
-
-    #[test]
-    fn a_callers_refusal_says_whether_to_try_again() {
-        let refusal = |class| failed(class).refusal().unwrap();
-        assert!(refusal(Class::Retry(None)).retryable);
-        assert!(refusal(Class::Unavailable).retryable);
-        assert!(!refusal(Class::Reject).retryable);
-        assert_eq!(refusal(Class::Decline("sold_out")).code, "sold_out");
-        assert!(!refusal(Class::Decline("sold_out")).retryable);
-    }
-
-    proptest! {
-        #[test]
-        fn delays_grow_and_are_floors(attempt in 0..u32::MAX, jitter in -1.0..2.0f64) {
-            let floor = retry_delay(attempt, 0.0);
-            prop_assert!(floor >= Duration::from_secs(1) && floor <= LONGEST);
-            prop_assert!(retry_delay(attempt, jitter) >= floor);
-            prop_assert!(retry_delay(attempt, jitter) <= floor + floor / 10 + Duration::from_nanos(1));
-            prop_assert!(retry_delay(attempt.saturating_add(1), 0.0) >= floor);
-        }
-    }
-}
+mod tests;

@@ -1,10 +1,19 @@
 //! Reading a stream through a durable consumer: made, pulled, settled.
 
 mod declare;
+mod desk;
+mod gate;
 mod in_hand;
 mod pull;
 mod puller;
+mod replay;
+mod runs;
 mod settle;
+mod work;
 
-pub(crate) use declare::{ConsumerSpec, Depth, declare};
+pub(crate) use declare::{ACK_WAIT, ConsumerSpec, Depth, declare};
+pub(crate) use desk::Desk;
+pub(crate) use gate::{Gate, Rate};
 pub(crate) use puller::Puller;
+pub(crate) use runs::Runs;
+pub(crate) use work::Work;

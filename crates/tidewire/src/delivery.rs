@@ -15,7 +15,7 @@ use crate::{
 
 /// One message as it was delivered: what extractors read, and what layers see.
 pub struct Delivery {
-    message: Message,
+    message: Arc<Message>,
     attempt: u32,
     stored: Option<StoredAt>,
     pub(crate) outbox: Arc<Outbox>,
@@ -34,7 +34,7 @@ pub struct StoredAt {
 
 impl Delivery {
     pub(crate) fn new(
-        message: Message,
+        message: Arc<Message>,
         attempt: u32,
         stored: Option<StoredAt>,
         handler: &Arc<str>,

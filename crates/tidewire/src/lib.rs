@@ -39,6 +39,9 @@
 //! delivers it again where it was not.
 
 mod ask;
+mod breaker;
+mod bucket;
+mod bulkhead;
 mod bus;
 mod clock;
 mod connection;
@@ -49,12 +52,16 @@ mod delivery;
 mod election;
 mod emit;
 mod endpoint;
+mod error_events;
 pub mod extract;
 mod feed;
+mod guarded;
 mod handler;
 mod headers;
+mod health;
 mod input;
 pub mod layer;
+mod letters;
 mod listen;
 mod manifest_bucket;
 mod outbox;
@@ -66,6 +73,7 @@ mod running;
 mod sender;
 mod service;
 mod service_protocol;
+mod service_streams;
 mod start_error;
 mod start_table;
 mod stream;
@@ -74,6 +82,8 @@ mod tally;
 mod wiring;
 
 pub use ask::{Ask, AskError};
+pub use breaker::Breaker;
+pub use bulkhead::Bulkhead;
 pub use bus::Bus;
 pub use connection::{Connect, ConnectError, Connection, Operation, Refusal, connect};
 pub use context::Context;
@@ -101,8 +111,8 @@ pub use tidewire_core::*;
 /// What every service names.
 pub mod prelude {
     pub use crate::{
-        Any, Ask, Attempt, Bus, Context, Emit, EventFamily, EventSet, Failure, FromRef, Message, OrFail,
-        Service, Start, durable,
+        Any, Ask, Attempt, Breaker, Bus, Context, Emit, EventFamily, EventSet, Failure, FromRef, Message,
+        OrFail, Retry, Service, Start, Then, durable,
         extract::{Command, Event, Query, State},
         live,
     };

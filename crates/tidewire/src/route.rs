@@ -1,10 +1,10 @@
 //! A handler without its types: what it takes, what it sends, and how to call it.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde_json::value::{RawValue, to_raw_value};
-use tidewire_core::{Class, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage, Start};
+use tidewire_core::{Class, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage};
 
 use crate::{
     extract::{Delivery, FromMessage, Sends},
@@ -12,6 +12,7 @@ use crate::{
     layer::{Handled, Inner, Layers, Unhandled},
     outbox::Outbox,
     returns::{Answers, Settles},
+    subscription::DurableTerms,
     tally::Counter,
 };
 
@@ -41,7 +42,7 @@ pub(crate) struct Route {
 /// What brings messages to a handler.
 #[derive(Clone, Debug)]
 pub(crate) enum Carrier {
-    Durable { start: Start },
+    Durable(Box<DurableTerms>),
     Live { queue_group: Option<String> },
     Request { kind: Kind },
 }
@@ -140,6 +141,13 @@ impl Route {
         let (outcome, answer) = self.attempt_uncounted(delivery).await;
         self.counter.count(&self.identity, outcome.class());
         (outcome, answer)
+    }
+
+    /// An attempt that took longer than it may; it is counted here because it never came to its end.
+    pub(crate) fn timed_out(&self, limit: Duration) -> Outcome {
+        let outcome = Outcome::TimedOut(limit);
+        self.counter.count(&self.identity, outcome.class());
+        outcome
     }
 
     async fn attempt_uncounted(&self, delivery: Delivery) -> (Outcome, Answer) {

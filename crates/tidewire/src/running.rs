@@ -1,6 +1,6 @@
 //! A service that runs.
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use tidewire_core::{BoxError, Manifest};
 use tokio::time::timeout;
@@ -79,10 +79,18 @@ impl Running {
     }
 
     /// How often each handler of this instance came to which end since it started: `handled`, `declined`, `failed`,
-    /// `unavailable`, `rejected`, `panicked`, `malformed`, `invalid` or `incompatible`. Handlers are called as their
+    /// `unavailable`, `rejected`, `panicked`, `timed_out`, `malformed`, `invalid` or `incompatible`. Handlers are called as their
     /// consumers are, `<service>__<name>`.
     pub fn tally(&self) -> Tally {
         self.wiring.counter.tally()
+    }
+
+    /// What keeps the service from doing its work, each cause by its name: empty where it is ready.
+    ///
+    /// `dead-letters` says that what cannot be handled cannot be stored either and stays where it is;
+    /// `consumer-<stream>-<consumer>` that a stream cannot be read.
+    pub fn not_ready(&self) -> BTreeMap<String, String> {
+        self.wiring.health.causes()
     }
 
     /// What the service declared.

@@ -1,12 +1,14 @@
 //! The declaration of a service.
 
 mod check;
+mod durables;
 mod start;
 
 use std::{pin::pin, time::Duration};
 
 use tidewire_core::{
     CommandMessage, Format, FreeEvent, Manifest, MessageManifest, MessageType, QueryMessage, RequestMessage,
+    Retry,
 };
 
 use crate::{
@@ -60,6 +62,8 @@ pub struct Service<S = ()> {
     asks: Vec<(MessageType, MessageManifest)>,
     grace: Duration,
     format: Format,
+    /// Of durables that have no policy of their own.
+    retry: Retry,
     /// Around every handler, once the service starts.
     layers: Layers,
 }
@@ -79,6 +83,7 @@ impl Service<()> {
             asks: Vec::new(),
             grace: Duration::from_secs(25),
             format: Format::default(),
+            retry: Retry::default(),
             layers: Layers::default(),
         }
     }
@@ -95,6 +100,7 @@ impl Service<()> {
             asks,
             grace,
             format,
+            retry,
             layers,
         } = self;
         Service {
@@ -107,6 +113,7 @@ impl Service<()> {
             asks,
             grace,
             format,
+            retry,
             layers,
         }
     }
@@ -181,6 +188,13 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// here.
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
+        self
+    }
+
+    /// How often, and after which delays, messages are tried again that a durable without a policy of its own has failed
+    /// on. By default twelve times, with delays from one second to five minutes.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
         self
     }
 

@@ -22,7 +22,7 @@ impl StartTable {
         let sent = route.sends.emits.iter().chain(&route.sends.asks);
         let sends: Vec<_> = sent.map(|(contract, _)| contract.name).collect();
         let (name, fed_by) = match &route.carrier {
-            Carrier::Durable { .. } => (
+            Carrier::Durable(_) => (
                 route.name.to_string(),
                 format!("stream, {} at once", route.concurrency),
             ),

@@ -1,10 +1,15 @@
 //! The two ways to hear events: from a stream, or live.
 
-use std::{fmt, marker::PhantomData};
+use std::{error::Error as StdError, fmt, marker::PhantomData, num::NonZeroU32, time::Duration};
 
-use tidewire_core::{EventSet, Start};
+use tidewire_core::{
+    EventSet, Policy, PolicyManifest, Quality, RateManifest, Retry, Rule, RuleManifest, Start, Then,
+};
 
 use crate::{
+    breaker::Breaker,
+    bulkhead::Bulkhead,
+    consumer::{ACK_WAIT, Rate},
     extract::EventArgument,
     handler::{Arguments, Handler, HandlerFuture},
     layer::{HandlerLayer, Layers},
@@ -67,11 +72,28 @@ pub struct Durable<H, T> {
     name: String,
     handler: H,
     filter: Option<String>,
-    start: Start,
     concurrency: usize,
+    terms: DurableTerms,
     layers: Layers,
     arguments: PhantomData<fn(T)>,
 }
+
+/// How a durable reads its stream, and what it does with messages that fail.
+#[derive(Clone, Debug)]
+pub(crate) struct DurableTerms {
+    pub(crate) start: Start,
+    pub(crate) ack_wait: Duration,
+    pub(crate) time_limit: Duration,
+    /// The service's where there is none.
+    pub(crate) retry: Option<Retry>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) breaker: Breaker,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) bulkhead: Option<Bulkhead>,
+}
+
+/// How long a run may take: ten times the ack wait, so that nothing that works is cut off in an ordinary case.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Handles events from their stream, at least once each: those too that were stored while the service was down.
 ///
@@ -81,11 +103,20 @@ pub struct Durable<H, T> {
 pub fn durable<H: Handler<T>, T>(name: impl Into<String>, handler: H) -> Durable<H, T> {
     let name = name.into();
     Durable {
-        name,
         handler,
         filter: None,
-        start: Start::default(),
         concurrency: 64,
+        terms: DurableTerms {
+            start: Start::default(),
+            ack_wait: ACK_WAIT,
+            time_limit: TIME_LIMIT,
+            retry: None,
+            rules: Vec::new(),
+            breaker: Breaker::new(name.clone()),
+            rate: None,
+            bulkhead: None,
+        },
+        name,
         layers: Layers::default(),
         arguments: PhantomData,
     }
@@ -102,7 +133,7 @@ impl<H, T> Durable<H, T> {
 
     /// Where to begin when the consumer is made; [`Start::Beginning`] by default. Later starts go on where it was.
     pub fn start(mut self, start: Start) -> Self {
-        self.start = start;
+        self.terms.start = start;
         self
     }
 
@@ -110,6 +141,73 @@ impl<H, T> Durable<H, T> {
     /// the other by each instance.
     pub fn concurrency(mut self, most: usize) -> Self {
         self.concurrency = most.max(1);
+        self
+    }
+
+    /// How often, and after which delays, a message that failed is tried again; that of the
+    /// [service](crate::Service::retry) by default. When no attempt is left the message is a dead letter.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.terms.retry = Some(retry);
+        self
+    }
+
+    /// What follows from errors of type `E`, wherever they are in the chain of sources: before the policy, and before
+    /// what the handler said of the error. Of several rules the first that matches wins.
+    pub fn on_error<E: StdError + 'static>(self, then: Then) -> Self {
+        self.on_error_if(|_: &E| true, then)
+    }
+
+    /// What follows from those errors of type `E` of which `holds` is true: see [`on_error`](Self::on_error).
+    pub fn on_error_if<E: StdError + 'static>(
+        mut self,
+        holds: impl Fn(&E) -> bool + Send + Sync + 'static,
+        then: Then,
+    ) -> Self {
+        self.terms.rules.push(Rule::new(holds, then));
+        self
+    }
+
+    /// How long one run may take; five minutes by default. A run that takes longer has failed as `timed_out` and is
+    /// tried again. It is dropped at its next `.await`; one that blocks its thread goes on, and settles nothing.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.terms.time_limit = limit;
+        self
+    }
+
+    /// After how long without a sign of life a message is delivered to another instance; 30 seconds by default, at
+    /// least one. The instance that has it gives a sign three times as often, so that this is how long a message waits
+    /// whose instance has died.
+    pub fn ack_wait(mut self, wait: Duration) -> Self {
+        self.terms.ack_wait = wait.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Takes part in a breaker that other durables share, because they need the same thing. Without this line a durable
+    /// has a breaker of its own, by its own name.
+    pub fn circuit_breaker(mut self, breaker: &Breaker) -> Self {
+        self.terms.breaker = breaker.clone();
+        self
+    }
+
+    /// At most `messages` in the time `per`, evenly spread, by each instance; unlimited by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidewire::prelude::*;
+    /// # async fn charge(Event(_): Event<tidewire::Any>) {}
+    /// # drop(
+    /// durable("charge", charge).rate_limit(100, Duration::from_secs(1))
+    /// # );
+    /// ```
+    pub fn rate_limit(mut self, messages: u32, per: Duration) -> Self {
+        let messages = NonZeroU32::new(messages).unwrap_or(NonZeroU32::MIN);
+        self.terms.rate = Some(Rate { messages, per });
+        self
+    }
+
+    /// Takes part in a limit that other durables share.
+    pub fn bulkhead(mut self, bulkhead: &Bulkhead) -> Self {
+        self.terms.bulkhead = Some(bulkhead.clone());
         self
     }
 
@@ -128,12 +226,43 @@ impl<H, T> Subscription for Durable<H, T> {
     fn into_parts(self) -> (Terms, H) {
         let terms = Terms {
             name: Some(self.name),
-            carrier: Carrier::Durable { start: self.start },
+            carrier: Carrier::Durable(Box::new(self.terms)),
             filter: self.filter,
             concurrency: self.concurrency,
             layers: self.layers,
         };
         (terms, self.handler)
+    }
+}
+
+impl DurableTerms {
+    /// What becomes of messages that fail; `retry` is the service's.
+    pub(crate) fn policy(&self, retry: Retry) -> Policy {
+        Policy {
+            rules: self.rules.clone(),
+            retry: self.retry.unwrap_or(retry),
+        }
+    }
+
+    /// All of it as plain data.
+    pub(crate) fn manifest(&self, retry: Retry) -> PolicyManifest {
+        let rule = |rule: &Rule| RuleManifest {
+            error: rule.error().to_owned(),
+            then: rule.then(),
+        };
+        PolicyManifest {
+            quality: Quality::AtLeastOnce,
+            retry: self.retry.unwrap_or(retry),
+            rules: self.rules.iter().map(rule).collect(),
+            time_limit: self.time_limit,
+            ack_wait: self.ack_wait,
+            breaker: self.breaker.name().to_owned(),
+            rate: self.rate.map(|rate| RateManifest {
+                messages: rate.messages.get(),
+                per: rate.per,
+            }),
+            bulkhead: self.bulkhead.as_ref().map(Bulkhead::limit),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{pool::Pool, sender::Sender, tally::Counter};
+use crate::{health::Health, pool::Pool, sender::Sender, tally::Counter};
 
 /// How often the count of connections is read; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(250);
@@ -32,6 +32,8 @@ pub(crate) struct Wiring {
     pub(crate) closed: CancellationToken,
     /// Where handlers count what came of their attempts.
     pub(crate) counter: Counter,
+    /// What keeps the service from its work.
+    pub(crate) health: Health,
     /// How many connections there were so far.
     pub(crate) connections: watch::Receiver<u64>,
 }
@@ -62,6 +64,7 @@ impl Wiring {
             tasks: TaskTracker::new(),
             closed,
             counter: Counter::default(),
+            health: Health::default(),
             connections,
         })
     }

@@ -17,8 +17,8 @@ use crate::{
     start_error::StartError,
 };
 
-/// How long a message may be in hand without a sign of life before the server delivers it again. A mark goes out
-/// every third of it, so that it runs out only where the process, its runtime or its connection is dead.
+/// The default of how long a message may be in hand without a sign of life before the server delivers it again. A mark
+/// goes out every third of it, so that it runs out only where the process, its runtime or its connection is dead.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Delayed messages count as unacknowledged too: the limit is high, and the back-pressure is our own.
 const MAX_ACK_PENDING: i64 = 65_536;
@@ -32,10 +32,11 @@ pub(crate) struct ConsumerSpec {
     pub(crate) durable: String,
     pub(crate) filters: Vec<String>,
     pub(crate) start: Start,
+    pub(crate) ack_wait: Duration,
 }
 
 /// What waits for a consumer when a service starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Depth {
     pub(crate) pending: u64,
     pub(crate) unacknowledged: usize,
@@ -130,7 +131,7 @@ impl ConsumerSpec {
             durable_name: Some(self.name.clone()),
             deliver_policy: deliver_policy(self.start),
             ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
+            ack_wait: self.ack_wait,
             max_deliver: -1,
             filter_subjects: self.filters.clone(),
             replay_policy: ReplayPolicy::Instant,

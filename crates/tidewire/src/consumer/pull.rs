@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::declare::ACK_WAIT;
-
 /// The most messages in hand, those included that wait for their turn; more only where more than half as many run at
 /// once.
 const MOST: usize = 4096;
@@ -17,6 +15,8 @@ pub(super) struct Demand {
     budget: usize,
     /// The largest message that the server can send.
     largest: usize,
+    /// In how long everything in hand should have begun.
+    soon: Duration,
     /// Asked for and neither come nor refused.
     asked: usize,
     asked_bytes: usize,
@@ -30,12 +30,13 @@ pub(super) struct Pull {
 }
 
 impl Demand {
-    pub(super) fn new(concurrency: usize, budget: usize, largest: usize) -> Self {
+    pub(super) fn new(concurrency: usize, budget: usize, largest: usize, ack_wait: Duration) -> Self {
         // Less than two of the largest and the largest would never be asked for.
         Self {
             concurrency,
             budget: budget.max(2 * largest),
             largest,
+            soon: ack_wait / 3,
             asked: 0,
             asked_bytes: 0,
         }
@@ -90,7 +91,7 @@ impl Demand {
     /// As many as can be begun within a third of the ack wait, and at least twice as many as run at once.
     fn most(&self, typical: Duration) -> usize {
         let floor = self.concurrency.saturating_mul(2);
-        let soon = (ACK_WAIT / 3).as_nanos() / typical.as_nanos().max(1);
+        let soon = self.soon.as_nanos() / typical.as_nanos().max(1);
         let soon = usize::try_from(soon)
             .unwrap_or(usize::MAX)
             .saturating_mul(self.concurrency);
@@ -106,17 +107,18 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
     const SLOW: Duration = Duration::from_secs(60);
+    const WAIT: Duration = Duration::from_secs(30);
 
     #[test]
     fn slow_handlers_hold_little() {
-        let mut demand = Demand::new(4, 1 << 24, 1 << 20);
+        let mut demand = Demand::new(4, 1 << 24, 1 << 20, WAIT);
         assert_eq!(demand.next(0, 0, SLOW).map(|pull| pull.batch), Some(8));
         assert_eq!(demand.next(0, 0, SLOW), None);
     }
 
     #[test]
     fn fast_handlers_hold_much_and_ask_before_the_last() {
-        let mut demand = Demand::new(64, 1 << 24, 1 << 20);
+        let mut demand = Demand::new(64, 1 << 24, 1 << 20, WAIT);
         assert_eq!(demand.next(0, 0, MS).map(|pull| pull.batch), Some(MOST));
         (0..MOST / 2).for_each(|_| demand.came(300));
         assert_eq!(demand.next(0, 0, MS).map(|pull| pull.batch), Some(MOST / 2));
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn one_message_of_the_largest_size_always_fits() {
-        let mut demand = Demand::new(1, 10, 1 << 20);
+        let mut demand = Demand::new(1, 10, 1 << 20, WAIT);
         assert!(
             demand
                 .next(0, 0, MS)
@@ -138,7 +140,7 @@ mod tests {
             steps in prop::collection::vec((0..3u8, 1..200_000usize), 1..300),
         ) {
             let (budget, largest) = (1 << 20, 200_000);
-            let mut demand = Demand::new(8, budget, largest);
+            let mut demand = Demand::new(8, budget, largest, WAIT);
             let (mut held, mut held_bytes) = (0, 0);
             let mut sizes = Vec::new();
             for (step, size) in steps {

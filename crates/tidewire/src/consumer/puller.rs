@@ -1,12 +1,6 @@
 //! The loop that keeps a handler supplied.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{
     Message, StatusCode, Subscriber,
@@ -15,15 +9,16 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
+use tidewire_core::{BoxError, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     declare::{ConsumerSpec, declare},
-    in_hand::InHand,
     pull::{Demand, Pull},
     settle::Job,
+    work::Work,
 };
-use crate::{clock, crew::Crew, delivery::StoredAt, headers::header, route::Route, wiring::Wiring};
+use crate::{clock, delivery::StoredAt, headers::header, stream::look_up, wiring::Wiring};
 
 /// How many bytes of messages a handler may hold.
 const BUDGET: usize = 16 << 20;
@@ -35,8 +30,6 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Two signs of life were missed.
 const SILENCE: Duration = Duration::from_millis(10_500);
-/// What a handler is taken to need before the first was measured.
-const FIRST_GUESS: Duration = Duration::from_millis(500);
 /// Between two looks at a consumer that does not answer or refuses.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two requests for messages that this user may not make: somebody may grant it meanwhile.
@@ -54,15 +47,16 @@ pub(crate) struct Puller {
     spec: ConsumerSpec,
     /// Its stream, for each message to share.
     stream: Arc<str>,
-    crew: Crew<Job>,
-    in_hand: InHand,
+    /// When it was made: one that was deleted and made again is another one.
+    created: Timestamp,
+    work: Work,
     demand: Demand,
     /// What came on the subscription so far, what the server says instead of messages included.
     received: u64,
+    /// Whether the service was said not to be ready because of it.
+    ailing: bool,
     /// No request before this: the last one was refused for a reason that asking again does not change.
     not_before: Instant,
-    /// How long the handler took lately, in nanoseconds: a moving average.
-    typical: Arc<AtomicU64>,
 }
 
 /// Why a subscription is left.
@@ -75,55 +69,31 @@ enum Left {
 }
 
 impl Puller {
-    pub(crate) fn new(wiring: &Wiring, spec: ConsumerSpec, route: Route) -> Self {
-        let in_hand = InHand::default();
-        let sender = wiring.sender.clone();
-        let typical = Arc::new(AtomicU64::new(
-            u64::try_from(FIRST_GUESS.as_nanos()).unwrap_or(u64::MAX),
-        ));
-        let concurrency = route.concurrency;
-        let route = Arc::new(route);
-        let measured = typical.clone();
-        let crew = Crew::new(wiring.pool.clone(), concurrency, move |job: Job| {
-            let (route, sender, measured) = (route.clone(), sender.clone(), measured.clone());
-            async move {
-                let began = Instant::now();
-                job.work(&route, &sender).await;
-                average(&measured, began.elapsed());
-            }
-            .boxed()
-        });
+    pub(crate) fn new(wiring: &Wiring, spec: ConsumerSpec, work: Work) -> Self {
         let largest = wiring.sender.client().max_payload() + OVERHEAD;
         Self {
             wiring: wiring.clone(),
             js: wiring.sender.connection().jetstream(),
             stream: spec.stream.as_str().into(),
+            created: Timestamp::default(),
+            demand: Demand::new(work.desk.route.concurrency, BUDGET, largest, work.ack_wait),
             spec,
-            crew,
-            in_hand,
-            demand: Demand::new(concurrency, BUDGET, largest),
-            typical,
+            work,
             received: 0,
+            ailing: false,
             not_before: Instant::now(),
         }
     }
 
     /// Pulls until the service stops; then gives back what has not begun and waits for what has.
     pub(crate) async fn run(mut self) {
-        // Not one of the service's tasks: marks go out until the last message in hand is settled.
-        let marking = self.wiring.over.child_token();
-        tokio::spawn(
-            self.in_hand
-                .clone()
-                .mark(self.wiring.sender.client().clone(), marking.clone()),
-        );
         loop {
-            let left = match self.subscribe().await {
+            let left = match self.begin().await {
                 Ok((inbox, mut messages)) => {
                     let left = self.pull(&inbox, &mut messages).await;
                     if !matches!(left, Left::Reconnected) {
                         // Only then: what is given back while requests are open comes to ourselves again.
-                        let waiting = self.crew.take_waiting();
+                        let waiting = self.work.crew.take_waiting();
                         let late = self.unsubscribe(&inbox, messages).await;
                         self.give_back(waiting.into_iter().chain(late)).await;
                     }
@@ -136,7 +106,7 @@ impl Puller {
                 Left::Reconnected => continue,
                 Left::Lost(reason) => reason,
             };
-            let ConsumerSpec { stream, name, .. } = &self.spec;
+            let ConsumerSpec { stream, name, .. } = self.spec.clone();
             tracing::error!(%stream, consumer = %name, %reason, "the consumer does not answer; looking for it");
             tokio::select! {
                 () = self.wiring.stop.cancelled() => break,
@@ -144,12 +114,32 @@ impl Puller {
             }
             // Made again where it is gone: at its declared start, because its place is gone with it.
             if let Err(error) = declare(self.wiring.sender.connection(), &self.spec).await {
-                tracing::error!(%stream, consumer = %name, %error, "the consumer cannot be made");
+                self.ails(format!(
+                    "the consumer {name} on {stream} does not answer ({reason}) and cannot be made: {error}"
+                ));
             }
         }
-        self.give_back(self.crew.take_waiting()).await;
-        self.crew.at_most(0).await;
-        marking.cancel();
+        self.give_back(self.work.crew.take_waiting()).await;
+        self.work.crew.at_most(0).await;
+    }
+
+    /// The service is not ready while it cannot read its stream.
+    fn ails(&mut self, what: String) {
+        self.ailing = true;
+        self.wiring.health.ails(&self.cause(), what);
+    }
+
+    fn cause(&self) -> String {
+        format!("consumer-{}-{}", self.spec.stream, self.spec.name)
+    }
+
+    async fn begin(&mut self) -> Result<(String, Subscriber), BoxError> {
+        let nats = self.wiring.sender.connection();
+        self.created = match look_up(nats, &self.spec.stream).await? {
+            Some(found) => found.created,
+            None => return Err(format!("there is no stream {}", self.spec.stream).into()),
+        };
+        Ok(self.subscribe().await?)
     }
 
     async fn subscribe(&self) -> Result<(String, Subscriber), async_nats::SubscribeError> {
@@ -166,17 +156,26 @@ impl Puller {
         let mut refusals = self.wiring.sender.connection().refusals().heard();
         let next = self.next_subject();
         let mut silent_at = Instant::now() + SILENCE;
+        let mut awake_at = Instant::now();
         loop {
-            let typical = Duration::from_nanos(self.typical.load(Ordering::Relaxed));
             let now = Instant::now();
+            if now.duration_since(awake_at) > self.work.ack_wait / 2 {
+                // The process stood still: what waits in the subscription may be somebody else's by now.
+                tracing::warn!(stood_still = ?now.duration_since(awake_at), "what came meanwhile is left to come again");
+                return Left::Reconnected;
+            }
+            awake_at = now;
+            let (held, open) = (self.work.crew.len(), self.work.desk.gate.is_open());
             if now >= self.not_before
-                && let Some(pull) = self.demand.next(self.crew.len(), self.in_hand.bytes(), typical)
+                && open
+                && let Some(pull) = self
+                    .demand
+                    .next(held, self.work.in_hand.bytes(), self.work.typical())
                 && let Err(error) = self.ask(inbox, pull).await
             {
                 return Left::Lost(error.to_string());
             }
-            let crew = self.crew.clone();
-            let held = self.crew.len();
+            let work = self.work.clone();
             tokio::select! {
                 biased;
                 () = self.wiring.stop.cancelled() => return Left::Stopped,
@@ -205,7 +204,9 @@ impl Puller {
                     silent_at = Instant::now() + SILENCE;
                     self.demand.reset();
                 }
-                () = crew.at_most(held / 2), if held > 0 => {}
+                () = work.crew.at_most(held / 2), if held > 0 => {}
+                () = work.desk.gate.opens(), if !open => {}
+                () = sleep(work.ack_wait / 4) => {}
                 () = sleep_until(self.not_before), if self.not_before > now => {}
             }
         }
@@ -237,9 +238,12 @@ impl Puller {
     /// Takes in a message, or what the server says instead of one.
     fn receive(&mut self, message: Message) -> Option<Left> {
         self.received += 1;
+        if std::mem::take(&mut self.ailing) {
+            self.wiring.health.recovers(&self.cause());
+        }
         let Some(status) = message.status else {
             if let Some(job) = self.take(message) {
-                self.crew.push(job);
+                self.work.crew.push(job);
             }
             return None;
         };
@@ -281,21 +285,28 @@ impl Puller {
             message,
             context: self.js.clone(),
         };
-        let info = wrapped.info().ok();
-        let delivered = info.as_ref().map(|info| u32::try_from(info.delivered));
-        let attempt = delivered.and_then(Result::ok).unwrap_or(1);
-        let stored = info.map(|info| StoredAt {
-            stream: self.stream.clone(),
-            sequence: info.stream_sequence,
-            time: clock::at(info.published.into()),
-        });
-        let grip = self.in_hand.take(ack.clone(), bytes);
+        let (delivery, stored) = match wrapped.info() {
+            Ok(info) => {
+                let stored = StoredAt {
+                    stream: self.stream.clone(),
+                    sequence: info.stream_sequence,
+                    time: clock::at(info.published.into()),
+                };
+                (u64::try_from(info.delivered).unwrap_or(1), stored)
+            }
+            Err(error) => {
+                tracing::warn!(%error, %ack, "a message whose ack subject cannot be read comes again");
+                return None;
+            }
+        };
+        let grip = self.work.in_hand.take(ack.clone(), bytes);
         tracing::trace!(target: "tidewire::walk", "in hand");
         Some(Job {
             message: wrapped.message,
             ack,
-            attempt,
+            delivery,
             stored,
+            created: self.created,
             grip,
         })
     }
@@ -338,11 +349,4 @@ impl Puller {
             job.give_back(self.wiring.sender.client()).await;
         }
     }
-}
-
-/// Moves the average an eighth of the way.
-fn average(typical: &AtomicU64, took: Duration) {
-    let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-    let before = typical.load(Ordering::Relaxed);
-    typical.store(before - before / 8 + took / 8, Ordering::Relaxed);
 }

@@ -1,45 +1,58 @@
-//! Saying to the stream what became of a message.
+//! From a delivery to what is said to the stream about it: the effects of [`settlement`](tidewire_core::settlement),
+//! carried out.
 
-use async_nats::{Client, Subject};
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Client, Message, Subject};
 use bytes::Bytes;
-use tidewire_core::{Outcome, Settlement};
+use tidewire_core::{
+    BoxError, Timestamp, Verdict,
+    dead_letter::{Act, LetterId, Record, Trouble},
+    settlement::{Effect, Input, Keep, State},
+};
+use tokio::time::timeout;
 
+use super::{
+    desk::{Desk, Failure, letter_class},
+    gate::Pass,
+    in_hand::Grip,
+    replay::Replay,
+    runs::{Failed, Known},
+};
 use crate::{
+    clock,
     delivery::{Delivery, StoredAt},
-    route::Route,
     sender::Sender,
 };
-
-use super::in_hand::Grip;
 
 /// A message in hand, before its handler.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) message: async_nats::Message,
+    pub(super) message: Message,
     /// Where it is settled.
     pub(super) ack: Subject,
     /// The number of this delivery.
-    pub(super) attempt: u32,
-    pub(super) stored: Option<StoredAt>,
+    pub(super) delivery: u64,
+    pub(super) stored: StoredAt,
+    /// When the stream was made.
+    pub(super) created: Timestamp,
     pub(super) grip: Grip,
 }
 
 impl Job {
     /// Handles the message and settles it.
-    pub(super) async fn work(self, route: &Route, sender: &Sender) {
-        let Self {
-            message,
-            ack,
-            attempt,
-            stored,
-            grip,
-        } = self;
-        let subject = message.subject.clone();
-        let delivery = Delivery::new(message, attempt, stored, &route.identity, sender);
-        let (outcome, _) = route.attempt(delivery).await;
-        let settlement = outcome.settlement(attempt, fastrand::f64());
-        report(&outcome, settlement, &subject, attempt, &route.name);
-        settle(settlement, ack, grip, sender.client()).await;
+    pub(super) async fn work(self, desk: &Desk) {
+        let Some(pass) = desk.gate.pass(&desk.stop).await else {
+            return self.give_back(desk.sender.client()).await;
+        };
+        let (ack, delivery) = (self.ack.clone(), self.delivery);
+        let case = match Case::open(self, pass, desk).await {
+            Ok(case) => case,
+            Err(Unopened { grip, settlement }) => {
+                return say(grip, ack, settlement, &desk.sender).await;
+            }
+        };
+        case.settle(delivery).await;
     }
 
     /// Gives the message back, for another instance to take at once.
@@ -50,37 +63,335 @@ impl Job {
     }
 }
 
-async fn settle(settlement: Settlement, ack: Subject, grip: Grip, client: &Client) {
-    let payload = match settlement {
-        Settlement::Ack => Bytes::from_static(b"+ACK"),
-        Settlement::Nak(delay) => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into(),
-    };
+/// A message that needs no handling.
+struct Unopened {
+    grip: Grip,
+    settlement: Bytes,
+}
+
+/// One message from the moment at which its handler may run.
+struct Case<'a> {
+    desk: &'a Desk,
+    message: Arc<Message>,
+    ack: Subject,
+    stored: StoredAt,
+    created: Timestamp,
+    letter: LetterId,
+    replay: Option<Replay>,
+    grip: Grip,
+    /// Until its handler has run, and while no breaker holds it back.
+    pass: Option<Pass>,
+    known: Known,
+    attempt: u32,
+}
+
+impl<'a> Case<'a> {
+    async fn open(job: Job, pass: Pass, desk: &'a Desk) -> Result<Self, Unopened> {
+        let Job {
+            message,
+            ack,
+            stored,
+            created,
+            grip,
+            ..
+        } = job;
+        let mut case = Self {
+            desk,
+            letter: LetterId::of(&stored.stream, created, stored.sequence),
+            message: Arc::new(message),
+            ack,
+            stored,
+            created,
+            replay: None,
+            grip,
+            pass: Some(pass),
+            known: Known::default(),
+            attempt: 0,
+        };
+        let opened = match Replay::read(&case.message, &desk.letters).await {
+            Ok(None) => return Ok(case),
+            Ok(Some((replay, message))) => {
+                if replay.is_due(desk).await {
+                    case.message = Arc::new(message);
+                    case.stored = replay.stored();
+                    case.replay = Some(replay);
+                    return Ok(case);
+                }
+                // Somebody acted since: it was handled already, edited, or discarded.
+                Bytes::from_static(b"+ACK")
+            }
+            Err(error) => {
+                tracing::error!(subject = %case.message.subject, error, "a replay cannot be read");
+                nak(Duration::from_secs(5))
+            }
+        };
+        Err(Unopened {
+            grip: case.grip,
+            settlement: opened,
+        })
+    }
+
+    async fn settle(mut self, delivery: u64) {
+        let mut state = State::Arrived;
+        let mut input = Input::Came { delivery };
+        let mut suspect = None;
+        loop {
+            if !self.grip.holds() {
+                input = Input::LeaseLost;
+            }
+            let (next, effect) = state.step(input);
+            state = next;
+            input = match effect {
+                Effect::Read => Input::Runs(self.read().await),
+                Effect::Mark { count, alone } => {
+                    if alone && suspect.is_none() {
+                        let desk = self.desk;
+                        suspect = tokio::select! {
+                            biased;
+                            () = desk.stop.cancelled() => None,
+                            guard = desk.suspect.lock() => Some(guard),
+                        };
+                    }
+                    if alone && suspect.is_none() {
+                        Input::Stopping
+                    } else {
+                        Input::Marked(self.mark(count).await)
+                    }
+                }
+                Effect::Run { attempt } => self.run(attempt).await,
+                Effect::Count { count } => Input::Counted(self.count(count).await),
+                Effect::Wait => {
+                    suspect = None;
+                    self.pass = self.desk.gate.pass(&self.desk.stop).await;
+                    if self.pass.is_some() {
+                        Input::Admitted
+                    } else {
+                        Input::Stopping
+                    }
+                }
+                Effect::Keep(keep) => Input::Kept(self.keep(keep).await),
+                Effect::Ack => match self.handled().await {
+                    true => return self.say(Bytes::from_static(b"+ACK")).await,
+                    // What was done is on no record yet; the next delivery puts it there, and has an effect once more.
+                    false => return self.say(nak(Duration::from_secs(2))).await,
+                },
+                Effect::Nak(delay) => return self.say(nak(delay)).await,
+                Effect::Term => {
+                    return self
+                        .say(Bytes::from_static(b"+TERM it is in the dead letters"))
+                        .await;
+                }
+                Effect::Leave => {
+                    let subject = self.message.subject.as_str();
+                    tracing::warn!(
+                        handler = self.desk.durable(),
+                        subject,
+                        "the lease ran out; another attempt settles it"
+                    );
+                    return;
+                }
+                Effect::Nothing => return,
+            };
+        }
+    }
+
+    async fn read(&mut self) -> Option<tidewire_core::settlement::Runs> {
+        match self.desk.runs.read(&self.run_id()).await {
+            Ok(known) => {
+                tracing::trace!(target: "tidewire::walk", "runs read");
+                self.known = known;
+                Some(self.known.runs(&self.desk.policy.retry, clock::now()))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    handler = self.desk.durable(),
+                    error,
+                    "how often a message was run cannot be read; it waits"
+                );
+                None
+            }
+        }
+    }
+
+    async fn mark(&mut self, count: u32) -> bool {
+        self.known.begins(count);
+        self.write("marked").await
+    }
+
+    async fn count(&mut self, count: Option<u32>) -> bool {
+        self.known.ended(count);
+        self.write("counted").await
+    }
+
+    async fn write(&self, step: &'static str) -> bool {
+        match self.desk.runs.write(&self.run_id(), &self.known).await {
+            Ok(()) => {
+                tracing::trace!(target: "tidewire::walk", "{step}");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(
+                    handler = self.desk.durable(),
+                    error,
+                    "the runs of a message cannot be written down"
+                );
+                false
+            }
+        }
+    }
+
+    /// A replay's runs are its own.
+    fn run_id(&self) -> LetterId {
+        match &self.replay {
+            Some(replay) => replay.run_id(),
+            None => self.letter.clone(),
+        }
+    }
+
+    async fn run(&mut self, attempt: u32) -> Input {
+        self.attempt = attempt;
+        let desk = self.desk;
+        let before = self.replay.as_ref().map_or(0, Replay::attempts);
+        let delivery = Delivery::new(
+            self.message.clone(),
+            before + attempt,
+            Some(self.stored.clone()),
+            &desk.route.identity,
+            &desk.sender,
+        );
+        let outbox = delivery.outbox.clone();
+        self.grip.patience(Some(desk.time_limit));
+        let attempted = timeout(desk.time_limit, desk.route.attempt(delivery)).await;
+        self.grip.patience(None);
+        let outcome = match attempted {
+            Ok((outcome, _)) => outcome,
+            Err(_) => desk.route.timed_out(desk.time_limit),
+        };
+        let verdict = desk.policy.verdict(&outcome);
+        if let Some(pass) = self.pass.take() {
+            match verdict {
+                Verdict::Hold { pause } => pass.admitted.unavailable(pause),
+                _ => pass.admitted.available(),
+            }
+        }
+        if let Verdict::Retry { policy, .. } = verdict {
+            self.known.retry = Some(policy);
+        }
+        let now = clock::now();
+        if verdict != Verdict::Done {
+            let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
+            if !matches!(verdict, Verdict::Hold { .. }) {
+                self.known.failure = Some(Failed {
+                    class: letter_class(&outcome).to_owned(),
+                    error: outcome.error(),
+                    causes: outcome.causes(),
+                    first,
+                    last: now,
+                });
+            }
+        }
+        desk.report(&Failure {
+            outcome: &outcome,
+            verdict,
+            attempt: before + attempt,
+            subject: &self.message.subject,
+            stream: &self.stored.stream,
+            sequence: self.stored.sequence,
+            letter: &self.letter,
+            correlation_id: Some(outbox.input().correlation_id().to_owned()),
+            id: outbox.input().id().to_string(),
+        });
+        let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
+        Input::Ended {
+            verdict,
+            since: now.since(first),
+            random: fastrand::f64(),
+        }
+    }
+
+    /// Stores the message whole. A record that is there already says the same.
+    async fn keep(&self, keep: Keep) -> bool {
+        let (act, reason) = match keep {
+            Keep::Letter => (Act::Failed, None),
+            Keep::Discarded => (
+                Act::Discarded,
+                Some("a rule of the handler discards it".to_owned()),
+            ),
+        };
+        let before = self.replay.as_ref().map_or(0, Replay::attempts);
+        let mut trouble = self.known.trouble(self.attempt, before, clock::now());
+        if let Some(first) = self.replay.as_ref().and_then(Replay::first_failed) {
+            trouble.first_failed = first;
+        }
+        let stored = self.record(act, reason, Some(trouble.clone())).await;
+        if stored {
+            tracing::trace!(target: "tidewire::walk", "kept");
+            self.desk
+                .report_letter(&trouble, &self.message.subject, self.letter());
+        }
+        stored
+    }
+
+    /// Says of a replayed letter that it was handled; of any other message there is nothing to say.
+    async fn handled(&self) -> bool {
+        self.replay.is_none() || self.record(Act::Handled, None, None).await
+    }
+
+    fn letter(&self) -> &LetterId {
+        self.replay.as_ref().map_or(&self.letter, |replay| &replay.letter)
+    }
+
+    async fn record(&self, act: Act, reason: Option<String>, trouble: Option<Trouble>) -> bool {
+        let original = trouble.is_some().then(|| match &self.replay {
+            Some(replay) => replay.original.clone(),
+            None => super::replay::original(&self.message, &self.stored, self.created),
+        });
+        let record = Record {
+            act,
+            by: self.desk.by.clone(),
+            reason,
+            consumer: self.desk.route.identity.to_string(),
+            service_version: Some(self.desk.version.clone()),
+            trouble,
+            original,
+        };
+        let expected = self.replay.as_ref().map_or(0, |replay| replay.record);
+        let subject = self.desk.letter_subject(self.letter());
+        match self
+            .desk
+            .letters
+            .store(&subject, self.letter(), &record, expected)
+            .await
+        {
+            Ok(Some(_)) => true,
+            Ok(None) => {
+                tracing::debug!(letter = %self.letter(), %act, "another record was first");
+                true
+            }
+            // Said by the letters, once for all of them.
+            Err(_) => false,
+        }
+    }
+
+    async fn say(self, settlement: Bytes) {
+        say(self.grip, self.ack, settlement, &self.desk.sender).await;
+        tracing::trace!(target: "tidewire::walk", "settled");
+    }
+}
+
+fn nak(delay: Duration) -> Bytes {
+    format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into()
+}
+
+async fn say(grip: Grip, ack: Subject, settlement: Bytes, sender: &Sender) {
     // Out of hand first: a mark that came after a nak would replace its delay.
     drop(grip);
-    send(client, ack, payload).await;
-    tracing::trace!(target: "tidewire::walk", "settled");
+    send(sender.client(), ack, settlement).await;
 }
 
 async fn send(client: &Client, ack: Subject, payload: Bytes) {
     if let Err(error) = client.publish(ack, payload).await {
-        tracing::warn!(%error, "a message could not be settled; it is delivered again");
-    }
-}
-
-fn report(outcome: &Outcome, settlement: Settlement, subject: &str, attempt: u32, handler: &str) {
-    match (outcome, settlement) {
-        (Outcome::Failed(failure), Settlement::Ack) => {
-            tracing::debug!(handler, subject, attempt, %failure, "declined");
-        }
-        (Outcome::Failed(failure), Settlement::Nak(delay)) => {
-            tracing::warn!(handler, subject, attempt, ?delay, %failure, "failed; it is delivered again");
-        }
-        (Outcome::NotUnderstood(error), Settlement::Nak(delay)) => {
-            tracing::error!(handler, subject, ?delay, %error, class = error.class(), "not understood; it is kept");
-        }
-        (Outcome::Panicked(text), Settlement::Nak(delay)) => {
-            tracing::error!(handler, subject, attempt, ?delay, panic = %text, "panicked; it is delivered again");
-        }
-        _ => {}
+        let error: BoxError = error.into();
+        tracing::warn!(error, "a message could not be settled; it is delivered again");
     }
 }

@@ -91,7 +91,7 @@ fn names_are_unique<S>(service: &Service<S>, problems: &mut Vec<String>) {
     let mut seen: BTreeMap<(bool, &str), usize> = BTreeMap::new();
     for route in &service.routes {
         let durable = match route.carrier {
-            Carrier::Durable { .. } => true,
+            Carrier::Durable(_) => true,
             Carrier::Request { .. } => false,
             Carrier::Live { .. } => continue,
         };
@@ -109,15 +109,16 @@ fn names_are_unique<S>(service: &Service<S>, problems: &mut Vec<String>) {
 fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -> HandlerManifest {
     let filters = filters(route, problems);
     let transport = match &route.carrier {
-        Carrier::Durable { start } => {
+        Carrier::Durable(terms) => {
             if let Err(error) = check_word(&route.name) {
                 problems.push(format!("the durable name `{}`: {error}", route.name));
             }
             Transport::Durable {
                 consumer: wire::consumer_name(&service.name, &route.name),
                 filters,
-                start: *start,
+                start: terms.start,
                 concurrency: route.concurrency,
+                policy: terms.manifest(service.retry),
             }
         }
         Carrier::Live { queue_group } => Transport::Live {

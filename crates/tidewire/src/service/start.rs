@@ -7,15 +7,14 @@ use std::{
 };
 
 use async_nats::{Client, Subscriber};
-use tidewire_core::{Kind, Manifest, MessageName, Start, SubjectFilter, Transport, wire};
+use tidewire_core::{Kind, Manifest, MessageName, Retry, SubjectFilter, Transport, wire};
 use tokio::time::{sleep, timeout};
 
-use super::{Service, check};
+use super::{Service, check, durables};
 use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
-    consumer::{ConsumerSpec, Depth, Puller, declare},
-    election::Patience,
+    consumer::Puller,
     endpoint, listen, manifest_bucket,
     route::{Carrier, Route},
     running::Running,
@@ -83,7 +82,7 @@ async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, 
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
     // Whatever fails from here on, the service's tasks end with `running`.
     let running = Running::new(wiring.clone(), bus, manifest, service.grace);
-    let table = start_routes(&wiring, service.routes, running.manifest()).await?;
+    let table = start_routes(&wiring, service.routes, running.manifest(), service.retry).await?;
     // The server has every subscription once a message came back that was sent after them.
     wiring.sender.round_trip().await.map_err(StartError::connection)?;
     sleep(TOLD_WITHIN).await;
@@ -172,7 +171,7 @@ async fn sent_events_are_kept<S>(
     Ok(())
 }
 
-fn stream_of(message: &str) -> String {
+pub(super) fn stream_of(message: &str) -> String {
     MessageName::parse(message)
         .map(|name| name.context_name().stream_name())
         .unwrap_or_default()
@@ -180,7 +179,7 @@ fn stream_of(message: &str) -> String {
 
 /// What is made ready before anything runs: a start that fails has handled nothing.
 enum Ready {
-    Durable(Vec<ConsumerSpec>),
+    Durable(durables::Ready),
     Live(Vec<Subscriber>),
     Request(Subscriber, Arc<EndpointStats>),
 }
@@ -189,12 +188,14 @@ async fn start_routes(
     wiring: &Wiring,
     mut routes: Vec<Route>,
     manifest: &Manifest,
+    retry: Retry,
 ) -> Result<StartTable, StartError> {
     let service = &manifest.service;
-    let nats = wiring.sender.connection();
     let mut table = StartTable::default();
     let mut endpoints = Vec::new();
     let mut ready = Vec::new();
+    let inbox = wiring.sender.client().new_inbox();
+    let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
     for (index, route) in routes.iter_mut().enumerate() {
         route.identity = match route.carrier {
             // Two live handlers of one event have no names to tell them apart.
@@ -202,21 +203,17 @@ async fn start_routes(
             _ => wire::consumer_name(service, &route.name).into(),
         };
         route.counter = wiring.counter.clone();
+    }
+    let mut durables = durables::prepare(wiring, &routes, manifest, retry, &id).await?;
+    for route in &routes {
         let mut depth = None;
         ready.push(match &route.carrier {
-            Carrier::Durable { start } => {
-                let specs = specs(nats, route, *start, service).await?;
-                for spec in &specs {
-                    let patience = Patience::begins();
-                    let found = loop {
-                        match declare(nats, spec).await {
-                            Err(error) => patience.with(error).await?,
-                            Ok(found) => break found,
-                        }
-                    };
-                    depth = Some(depth.map_or(found, |sum: Depth| sum.and(found)));
-                }
-                Ready::Durable(specs)
+            Carrier::Durable(_) => {
+                let Some(durable) = durables.remove(&route.name) else {
+                    continue;
+                };
+                depth = Some(durable.depth);
+                Ready::Durable(durable)
             }
             Carrier::Live { queue_group } => Ready::Live(hear(wiring, route, queue_group.as_ref()).await?),
             Carrier::Request { kind } => {
@@ -228,16 +225,14 @@ async fn start_routes(
         });
         table.add(route, depth);
     }
-    let inbox = wiring.sender.client().new_inbox();
-    let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
     let instance = Instance::new(service, id, &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
     wiring.spawn(instance.answer(wiring.clone(), questions));
     for (route, ready) in routes.into_iter().zip(ready) {
         match ready {
-            Ready::Durable(specs) => {
-                for spec in specs {
-                    wiring.spawn(Puller::new(wiring, spec, route.clone()).run());
+            Ready::Durable(durable) => {
+                for spec in durable.specs {
+                    wiring.spawn(Puller::new(wiring, spec, durable.work.clone()).run());
                 }
             }
             Ready::Live(subscriptions) => wiring.spawn(listen::listen(wiring.clone(), route, subscriptions)),
@@ -247,62 +242,6 @@ async fn start_routes(
         }
     }
     Ok(table)
-}
-
-/// The consumers that feed a durable: one on each stream that has its events.
-async fn specs(
-    nats: &Connection,
-    route: &Route,
-    start: Start,
-    service: &str,
-) -> Result<Vec<ConsumerSpec>, StartError> {
-    let sources = sources(nats, route).await?;
-    let spec = |(stream, filters)| ConsumerSpec {
-        name: wire::consumer_name(service, &route.name),
-        service: service.to_owned(),
-        durable: route.name.to_string(),
-        stream,
-        filters,
-        start,
-    };
-    Ok(sources.into_iter().map(spec).collect())
-}
-
-/// The streams that feed a durable, with the subjects that it reads there.
-async fn sources(nats: &Connection, route: &Route) -> Result<BTreeMap<String, Vec<String>>, StartError> {
-    let needs = format!("the durable `{}`", route.name);
-    let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    if let Some(filter) = &route.filter {
-        let streams = streams_overlapping(nats, filter).await?;
-        for stream in streams.into_iter().filter(|stream| !is_internal(stream)) {
-            sources.insert(stream, vec![filter.clone()]);
-        }
-        if sources.is_empty() {
-            return Err(StartError::NotFed {
-                needs,
-                filter: filter.clone(),
-                stream: "of any name".into(),
-                within: Duration::ZERO,
-            });
-        }
-        return Ok(sources);
-    }
-    for (contract, _) in &route.takes {
-        let Some(filter) = check::filter_of(*contract) else {
-            continue;
-        };
-        let stream = stream_of(contract.name);
-        wait_for_subject(nats, &stream, &filter, &needs).await?;
-        sources.entry(stream).or_default().push(filter.to_string());
-    }
-    Ok(sources)
-}
-
-/// Buckets, object stores and Tidewire's own streams hold no events, and a wide filter matches them too.
-fn is_internal(stream: &str) -> bool {
-    ["KV_", "OBJ_", "TIDEWIRE_", "TW_"]
-        .iter()
-        .any(|prefix| stream.starts_with(prefix))
 }
 
 fn filters(route: &Route) -> Vec<String> {

@@ -60,9 +60,8 @@ async fn under_lease(
     subjects: &[String],
     service: &str,
 ) -> Result<(), StartError> {
-    let js = &nats.jetstream();
     let (name, replicas) = (format!("stream.{stream}"), context.replicas.unwrap_or(1));
-    let lease = Lease::acquire(js, nats.api_prefix(), &name, service, replicas).await?;
+    let lease = Lease::acquire(nats, &name, service, replicas).await?;
     let done = apply(nats, context, stream, subjects).await;
     let released = lease.release().await;
     done.and(released)

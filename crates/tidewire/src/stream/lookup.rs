@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::{ErrorCode, stream::Config};
 use serde::Deserialize;
 use serde_json::json;
-use tidewire_core::SubjectFilter;
+use tidewire_core::{SubjectFilter, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use super::api::ask;
@@ -15,14 +15,23 @@ use crate::{connection::Connection, start_error::StartError};
 const FED_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A stream as it is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) config: Config,
+    /// When it was made: one that was deleted and made again is another one.
+    pub(crate) created: Timestamp,
+}
+
 /// The settings of a stream; `None` where there is no such stream.
-pub(super) async fn find(nats: &Connection, stream: &str) -> Result<Option<Config>, StartError> {
-    #[derive(Deserialize)]
-    struct Info {
-        config: Config,
-    }
-    match ask::<Info>(nats, &format!("STREAM.INFO.{stream}"), &()).await? {
-        Ok(info) => Ok(Some(info.config)),
+pub(crate) async fn find(nats: &Connection, stream: &str) -> Result<Option<Config>, StartError> {
+    Ok(look_up(nats, stream).await?.map(|found| found.config))
+}
+
+/// A stream; `None` where there is no such stream.
+pub(crate) async fn look_up(nats: &Connection, stream: &str) -> Result<Option<Found>, StartError> {
+    match ask::<Found>(nats, &format!("STREAM.INFO.{stream}"), &()).await? {
+        Ok(found) => Ok(Some(found)),
         Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
         Err(error) => Err(StartError::jetstream(error)),
     }

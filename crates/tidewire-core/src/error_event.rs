@@ -1,0 +1,67 @@
+//! An error as an event, for whoever watches.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::{Kind, Stamp};
+
+/// One failed attempt, as it is told on `errors.<service>.<durable>`: an envelope of type `error` whose data is that of
+/// an error answer.
+///
+/// It is told and not promised: what must not be lost is in the dead letters.
+#[derive(Clone, Debug)]
+pub struct ErrorEvent {
+    /// The service that failed.
+    pub service: String,
+    /// The durable that failed.
+    pub durable: String,
+    /// The class of the error.
+    pub class: String,
+    /// What the error says.
+    pub error: String,
+    /// Where the message was sent to.
+    pub subject: String,
+    /// The message's stream.
+    pub stream: String,
+    /// The message's place in it.
+    pub sequence: u64,
+    /// The number of the run.
+    pub attempt: u32,
+    /// What follows: `retry`, `hold`, `dead_letter` or `discard`.
+    pub then: &'static str,
+    /// The dead letter that it is or becomes.
+    pub letter: String,
+}
+
+impl ErrorEvent {
+    /// The body, of a message that is stamped so: it follows from the one that failed.
+    pub fn body(&self, stamp: &Stamp) -> Bytes {
+        let body = json!({
+            "type": Kind::Error,
+            "id": stamp.id,
+            "timestamp": stamp.timestamp,
+            "data": {
+                "code": self.class,
+                "message": self.error,
+                "retryable": matches!(self.then, "retry" | "hold"),
+                "details": {
+                    "durable": self.durable,
+                    "subject": self.subject,
+                    "stream": self.stream,
+                    "sequence": self.sequence,
+                    "attempt": self.attempt,
+                    "then": self.then,
+                    "letter": self.letter,
+                },
+            },
+            "metadata": {
+                "name": format!("errors.{}.{}", self.service, self.durable),
+                "version": 1,
+                "source": stamp.source,
+                "correlation_id": stamp.correlation_id,
+                "causation_id": stamp.causation_id,
+            },
+        });
+        body.to_string().into()
+    }
+}

@@ -1,0 +1,120 @@
+//! What came of one attempt to handle a message.
+
+use std::time::Duration;
+
+use crate::{Class, DecodeError, ErrorBody, Failure};
+
+/// What came of one attempt to handle a message.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was handled, and what follows from it is stored.
+    Done,
+    /// The handler, or storing what it emitted, failed.
+    Failed(Failure),
+    /// It could not be understood.
+    NotUnderstood(DecodeError),
+    /// The handler panicked with this text.
+    Panicked(String),
+    /// It took longer than the handler may.
+    TimedOut(Duration),
+}
+
+impl Outcome {
+    /// What a caller who waits for the answer hears instead of it; `None` where all went well.
+    pub fn refusal(&self) -> Option<ErrorBody> {
+        let (code, message, retryable) = match self {
+            Self::Done => return None,
+            Self::NotUnderstood(error) => (error.class(), error.to_string(), false),
+            Self::Panicked(_) => ("panicked", self.error(), true),
+            Self::TimedOut(_) => ("timed_out", self.error(), true),
+            Self::Failed(failure) => match failure.class() {
+                Class::Retry(_) => ("failed", failure.to_string(), true),
+                Class::Unavailable => ("unavailable", failure.to_string(), true),
+                Class::Reject => ("rejected", failure.to_string(), false),
+                Class::Decline(code) => (*code, failure.to_string(), false),
+            },
+        };
+        Some(ErrorBody {
+            code: code.into(),
+            message,
+            retryable,
+            details: serde_json::Value::Null,
+        })
+    }
+
+    /// What came of it in a word, for counting: `handled`, `declined`, or the class of the error.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Done => "handled",
+            Self::NotUnderstood(error) => error.class(),
+            Self::Panicked(_) => "panicked",
+            Self::TimedOut(_) => "timed_out",
+            Self::Failed(failure) => match failure.class() {
+                Class::Retry(_) => "failed",
+                Class::Unavailable => "unavailable",
+                Class::Reject => "rejected",
+                Class::Decline(_) => "declined",
+            },
+        }
+    }
+
+    /// Whether the service did what was asked, an answer "no" included.
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Failed(failure) => matches!(failure.class(), Class::Decline(_)),
+            Self::NotUnderstood(_) | Self::Panicked(_) | Self::TimedOut(_) => false,
+        }
+    }
+
+    /// What went wrong, in a line; empty where nothing did.
+    pub fn error(&self) -> String {
+        match self {
+            Self::Done => String::new(),
+            Self::NotUnderstood(error) => error.to_string(),
+            Self::Panicked(text) => format!("the handler panicked: {text}"),
+            Self::TimedOut(limit) => format!("the handler did not finish within {limit:?}"),
+            Self::Failed(failure) => failure.cause().to_string(),
+        }
+    }
+
+    /// The causes of what went wrong, outermost first.
+    pub fn causes(&self) -> Vec<String> {
+        let mut source = match self {
+            Self::Failed(failure) => failure.cause().source(),
+            Self::NotUnderstood(error) => std::error::Error::source(error),
+            Self::Done | Self::Panicked(_) | Self::TimedOut(_) => None,
+        };
+        let mut causes = Vec::new();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        causes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(class: Class) -> Outcome {
+        Outcome::Failed(Failure::new(class, "boom"))
+    }
+
+    #[test]
+    fn a_callers_refusal_says_whether_to_try_again() {
+        let refusal = |class| failed(class).refusal().unwrap();
+        assert!(refusal(Class::Retry(None)).retryable);
+        assert!(refusal(Class::Unavailable).retryable);
+        assert!(!refusal(Class::Reject).retryable);
+        assert_eq!(refusal(Class::Decline("sold_out")).code, "sold_out");
+        assert!(!refusal(Class::Decline("sold_out")).retryable);
+        assert!(
+            Outcome::TimedOut(Duration::from_secs(1))
+                .refusal()
+                .unwrap()
+                .retryable
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! What all messages of one durable share on their way from delivery to settlement.
+
+use std::{sync::Arc, time::Duration};
+
+use tidewire_core::{
+    Class, ErrorEvent, Kind, Outcome, Policy, Verdict,
+    dead_letter::{LetterId, Trouble},
+    wire,
+};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{gate::Gate, runs::Runs};
+use crate::{error_events::ErrorEvents, letters::Letters, route::Route, sender::Sender};
+
+/// One durable's handler, its limits, and where its failures go.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) service: String,
+    /// Who acts: the service, its version, this instance.
+    pub(crate) by: String,
+    pub(crate) version: String,
+    pub(crate) route: Route,
+    pub(crate) sender: Sender,
+    pub(crate) policy: Policy,
+    /// How long the handler may take for one message.
+    pub(crate) time_limit: Duration,
+    pub(crate) gate: Gate,
+    pub(crate) runs: Runs,
+    pub(crate) letters: Letters,
+    pub(crate) errors: ErrorEvents,
+    /// Held by the one message of the instance that may have killed a process.
+    pub(crate) suspect: Arc<Mutex<()>>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Where a message stands among its failures.
+pub(super) struct Failure<'a> {
+    pub(super) outcome: &'a Outcome,
+    pub(super) verdict: Verdict,
+    pub(super) attempt: u32,
+    pub(super) subject: &'a str,
+    pub(super) stream: &'a str,
+    pub(super) sequence: u64,
+    pub(super) letter: &'a LetterId,
+    pub(super) correlation_id: Option<String>,
+    pub(super) id: String,
+}
+
+impl Desk {
+    /// The durable's name.
+    pub(super) fn durable(&self) -> &str {
+        &self.route.name
+    }
+
+    /// Where the records of a letter are.
+    pub(super) fn letter_subject(&self, letter: &LetterId) -> String {
+        wire::letter_subject(&self.service, self.durable(), letter.as_str())
+    }
+
+    /// Says what went wrong: in the log, and as an error event.
+    pub(super) fn report(&self, failure: &Failure<'_>) {
+        let Failure {
+            outcome,
+            attempt,
+            subject,
+            ..
+        } = *failure;
+        let (handler, class, error) = (self.durable(), outcome.class(), outcome.error());
+        let then = match failure.verdict {
+            Verdict::Done => {
+                if let Outcome::Failed(failure) = outcome {
+                    tracing::debug!(handler, subject, attempt, %failure, "declined");
+                }
+                return;
+            }
+            Verdict::Retry { .. } => "retry",
+            Verdict::Hold { .. } => "hold",
+            Verdict::DeadLetter => "dead_letter",
+            Verdict::Discard => "discard",
+        };
+        let chain = outcome.causes().join(" <- ");
+        match failure.verdict {
+            Verdict::Retry { .. } => tracing::warn!(
+                handler,
+                subject,
+                attempt,
+                class,
+                error,
+                chain,
+                "failed; it is tried again"
+            ),
+            // The breaker says it once, for all of them.
+            Verdict::Hold { .. } => {
+                tracing::debug!(handler, subject, attempt, error, "unavailable; it is held")
+            }
+            _ => tracing::error!(
+                handler,
+                subject,
+                attempt,
+                class,
+                error,
+                chain,
+                then,
+                "it cannot be handled"
+            ),
+        }
+        let mut stamp = self.sender.stamp(Kind::Error);
+        stamp.correlation_id.clone_from(&failure.correlation_id);
+        stamp.causation_id = Some(failure.id.clone());
+        let event = ErrorEvent {
+            service: self.service.clone(),
+            durable: self.durable().to_owned(),
+            class: class.to_owned(),
+            error,
+            subject: subject.to_owned(),
+            stream: failure.stream.to_owned(),
+            sequence: failure.sequence,
+            attempt,
+            then,
+            letter: failure.letter.to_string(),
+        };
+        self.errors.tell(event, stamp);
+    }
+
+    /// Says that a message became a letter because its runs were spent.
+    pub(super) fn report_letter(&self, trouble: &Trouble, subject: &str, letter: &LetterId) {
+        let (handler, class, attempts) = (self.durable(), &trouble.class, trouble.attempts);
+        tracing::error!(handler, subject, class, attempts, error = trouble.error, %letter, "a dead letter was stored");
+    }
+}
+
+/// The class under which a message is kept that no attempt follows.
+pub(super) fn letter_class(outcome: &Outcome) -> &'static str {
+    match outcome {
+        // It failed as often as it may.
+        Outcome::Failed(failure) if matches!(failure.class(), Class::Retry(_)) => "exhausted",
+        outcome => outcome.class(),
+    }
+}

@@ -1,0 +1,83 @@
+//! What a message in hand waits for before its handler runs.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tidewire_core::CircuitState;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    breaker::{Admitted, Breaker},
+    bulkhead::Bulkhead,
+};
+
+/// The limits of one durable beside its concurrency.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    breaker: Breaker,
+    rate: Option<Arc<DefaultDirectRateLimiter>>,
+    bulkhead: Option<Bulkhead>,
+}
+
+/// At most this many in that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) messages: NonZeroU32,
+    pub(crate) per: Duration,
+}
+
+/// A message that may run.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) admitted: Admitted,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    pub(crate) fn new(breaker: Breaker, rate: Option<Rate>, bulkhead: Option<Bulkhead>) -> Self {
+        let limiter = rate.and_then(|rate| {
+            let each = rate.per / rate.messages.get();
+            Some(Arc::new(RateLimiter::direct(Quota::with_period(each)?)))
+        });
+        Self {
+            breaker,
+            rate: limiter,
+            bulkhead,
+        }
+    }
+
+    /// Waits until a message may run; `None` where the service ends before.
+    pub(super) async fn pass(&self, stop: &CancellationToken) -> Option<Pass> {
+        let passing = async {
+            // The breaker first: who waits for it keeps no place from others.
+            let admitted = self.breaker.admitted().await;
+            if let Some(rate) = &self.rate {
+                rate.until_ready().await;
+            }
+            let place = match &self.bulkhead {
+                Some(bulkhead) => bulkhead.place().await,
+                None => None,
+            };
+            Pass {
+                admitted,
+                _place: place,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            pass = passing => Some(pass),
+        }
+    }
+
+    /// Whether it is of use to ask for more messages.
+    pub(super) fn is_open(&self) -> bool {
+        self.breaker.state() == CircuitState::Closed
+    }
+
+    /// Returns once it is of use.
+    pub(super) async fn opens(&self) {
+        self.breaker.closed().await;
+    }
+}

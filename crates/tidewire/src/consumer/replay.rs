@@ -1,0 +1,130 @@
+//! A dead letter that its handler is given again.
+
+use std::sync::Arc;
+
+use async_nats::{HeaderMap, Message};
+use tidewire_core::{
+    BoxError, Timestamp,
+    dead_letter::{LetterId, Original, OriginalHeaders},
+    wire,
+};
+
+use super::desk::Desk;
+use crate::{
+    delivery::StoredAt,
+    headers::{header, header_map, pairs},
+    letters::Letters,
+};
+
+/// A message that came on `retry.<service>.<durable>.<letter>`: which letter it is of, and the record by which it was
+/// replayed.
+#[derive(Clone, Debug)]
+pub(super) struct Replay {
+    pub(super) letter: LetterId,
+    /// The place of the record `replayed`: whatever becomes of it is recorded behind that one.
+    pub(super) record: u64,
+    pub(super) original: Original,
+    attempts: u32,
+    first_failed: Option<Timestamp>,
+}
+
+impl Replay {
+    /// The letter, and its message as it was sent at first. `None` for messages that are no replays.
+    pub(super) async fn read(
+        message: &Message,
+        letters: &Letters,
+    ) -> Result<Option<(Self, Message)>, BoxError> {
+        if !message.subject.starts_with("retry.") {
+            return Ok(None);
+        }
+        let headers = message.headers.as_ref();
+        let find = |name| headers.and_then(|headers| header(headers, name));
+        let body = match find(wire::TW_OBJECT) {
+            Some(name) => letters.object(name).await?,
+            None => message.payload.clone(),
+        };
+        let replay = Self {
+            letter: find(wire::TW_LETTER).ok_or("it names no letter")?.parse()?,
+            record: find(wire::TW_RECORD).ok_or("it names no record")?.parse()?,
+            original: Original::unwrap(pairs(headers), &body)?,
+            attempts: find(wire::TW_ATTEMPTS)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0),
+            first_failed: find(wire::TW_FIRST_FAILED).and_then(|text| text.parse().ok()),
+        };
+        let original = &replay.original;
+        let first = Message {
+            subject: original.subject.as_str().into(),
+            reply: None,
+            payload: original.payload.clone(),
+            headers: headers_of(original)?,
+            status: None,
+            description: None,
+            length: message.length,
+        };
+        Ok(Some((replay, first)))
+    }
+
+    /// Whether the letter still stands where this replay left it.
+    pub(super) async fn is_due(&self, desk: &Desk) -> bool {
+        let subject = desk.letter_subject(&self.letter);
+        match desk.letters.last(&subject).await {
+            Ok(last) => last == self.record,
+            // Not known; what becomes of it is guarded by the same sequence.
+            Err(_) => true,
+        }
+    }
+
+    /// Where the message was at first.
+    pub(super) fn stored(&self) -> StoredAt {
+        StoredAt {
+            stream: Arc::from(self.original.stream.as_str()),
+            sequence: self.original.sequence,
+            time: self.original.stored,
+        }
+    }
+
+    /// How often it was tried before.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(super) fn first_failed(&self) -> Option<Timestamp> {
+        self.first_failed
+    }
+
+    /// Under what its own runs are counted: those of the original are spent, and of another replay too.
+    pub(super) fn run_id(&self) -> LetterId {
+        LetterId::of(self.letter.as_str(), self.original.created, self.record)
+    }
+}
+
+/// The message as it is stored in a dead letter.
+pub(super) fn original(message: &Message, stored: &StoredAt, created: Timestamp) -> Original {
+    let headers = pairs(message.headers.as_ref());
+    Original {
+        stream: stored.stream.to_string(),
+        created,
+        sequence: stored.sequence,
+        stored: stored.time,
+        subject: message.subject.to_string(),
+        headers: OriginalHeaders::Parsed(
+            headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        ),
+        payload: message.payload.clone(),
+    }
+}
+
+fn headers_of(original: &Original) -> Result<Option<HeaderMap>, BoxError> {
+    let headers = original.parsed_headers();
+    if headers.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(header_map(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )?))
+}

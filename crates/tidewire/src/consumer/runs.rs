@@ -1,0 +1,165 @@
+//! How often a message was run, which the server does not count.
+//!
+//! It counts deliveries: of messages that were given back at a deployment, or waited in a buffer too. Counted that way a
+//! healthy message would be a dead letter after a few deployments. So runs are counted here, of messages that failed or
+//! came before; the first run of a message that succeeds costs nothing.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv;
+use serde::{Deserialize, Serialize};
+use tidewire_core::{
+    BoxError, Retry, Timestamp,
+    dead_letter::{LetterId, Trouble},
+    settlement, wire,
+};
+
+use crate::{
+    bucket::{Bucket, Expect},
+    connection::Connection,
+    start_error::StartError,
+};
+
+/// How long a count is kept at least; each failure begins it anew.
+const LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// The runs of one durable's messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Runs {
+    bucket: Bucket,
+    durable: String,
+    life: Duration,
+}
+
+/// What is known of one message.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// Runs so far, the last one included where it never ended.
+    runs: u32,
+    /// Whether the last one began and never ended.
+    #[serde(default)]
+    unfinished: bool,
+    /// Whether none is to follow.
+    #[serde(default)]
+    spent: bool,
+    /// The last failure.
+    #[serde(default)]
+    pub(super) failure: Option<Failed>,
+    /// The policy by which it is retried, where a rule chose one.
+    #[serde(default)]
+    pub(super) retry: Option<Retry>,
+}
+
+/// A failure, as long as it is no dead letter yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) class: String,
+    pub(super) error: String,
+    pub(super) causes: Vec<String>,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+}
+
+impl Runs {
+    /// The bucket of a service, made where there is none.
+    pub(crate) async fn bucket(
+        nats: &Connection,
+        service: &str,
+        replicas: usize,
+    ) -> Result<Bucket, StartError> {
+        let config = kv::Config {
+            bucket: wire::runs_bucket(service),
+            description: format!("how often {service} has run messages that failed"),
+            history: 1,
+            limit_markers: Some(Duration::from_secs(60)),
+            num_replicas: replicas,
+            ..kv::Config::default()
+        };
+        Bucket::ensure(nats, config).await
+    }
+
+    pub(crate) fn new(bucket: Bucket, durable: &str, longest: &Retry) -> Self {
+        Self {
+            bucket,
+            durable: durable.to_owned(),
+            life: LIFE.max(longest.longest_delay() * 2),
+        }
+    }
+
+    /// What is known of a message; nothing where it never failed.
+    pub(super) async fn read(&self, letter: &LetterId) -> Result<Known, BoxError> {
+        let entry = self.bucket.get(&self.key(letter)).await?;
+        match entry.and_then(|entry| entry.value) {
+            Some(value) => Ok(serde_json::from_slice(&value)?),
+            None => Ok(Known::default()),
+        }
+    }
+
+    pub(super) async fn write(&self, letter: &LetterId, known: &Known) -> Result<(), BoxError> {
+        let value = serde_json::to_vec(known)?;
+        self.bucket
+            .put(&self.key(letter), value.into(), Expect::Anything, self.life)
+            .await?;
+        Ok(())
+    }
+
+    fn key(&self, letter: &LetterId) -> String {
+        format!("{}.{letter}", self.durable)
+    }
+}
+
+impl Known {
+    /// As the settlement asks for it; `policy` is the durable's.
+    pub(super) fn runs(&self, policy: &Retry, now: Timestamp) -> settlement::Runs {
+        let policy = self.retry.as_ref().unwrap_or(policy);
+        let since = self
+            .failure
+            .as_ref()
+            .map_or(Duration::ZERO, |failed| now.since(failed.first));
+        settlement::Runs {
+            count: self.runs,
+            unfinished: self.unfinished,
+            // Zero runs are never too many.
+            spent: self.spent || (self.runs > 0 && policy.is_over(self.runs, since)),
+        }
+    }
+
+    /// A run begins.
+    pub(super) fn begins(&mut self, count: u32) {
+        self.runs = count;
+        self.unfinished = true;
+    }
+
+    /// So many runs have ended; `None` where none is to follow.
+    pub(super) fn ended(&mut self, count: Option<u32>) {
+        self.unfinished = false;
+        match count {
+            Some(count) => self.runs = count,
+            None => self.spent = true,
+        }
+    }
+
+    /// The trouble that a dead letter tells of. Without a failure on record the process died of the message each time.
+    pub(super) fn trouble(&self, attempts: u32, before: u32, now: Timestamp) -> Trouble {
+        let attempts = attempts.max(self.runs);
+        let failed = self
+            .failure
+            .clone()
+            .filter(|_| !self.unfinished)
+            .unwrap_or_else(|| Failed {
+                class: "crashed".into(),
+                error: format!("the process ended {attempts} times while it handled the message"),
+                causes: Vec::new(),
+                first: self.failure.as_ref().map_or(now, |failed| failed.first),
+                last: now,
+            });
+        Trouble {
+            class: failed.class,
+            error: failed.error,
+            chain: failed.causes,
+            attempts: before + attempts,
+            first_failed: failed.first,
+            last_failed: failed.last,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Storing what could not be handled.
+
+use async_nats::jetstream::{object_store, stream::LastRawMessageErrorKind};
+use bytes::Bytes;
+use tidewire_core::{
+    BoxError,
+    dead_letter::{LetterId, Record},
+    wire,
+};
+
+use crate::{connection::Connection, guarded::store, health::Health, service_streams};
+
+/// The dead-letter stream, as a service writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Letters {
+    nats: Connection,
+    replicas: usize,
+    health: Health,
+}
+
+/// The name by which a service that cannot store dead letters is not ready.
+const CAUSE: &str = "dead-letters";
+
+impl Letters {
+    pub(crate) fn new(nats: Connection, replicas: usize, health: Health) -> Self {
+        Self {
+            nats,
+            replicas,
+            health,
+        }
+    }
+
+    /// Stores a record, whole, behind the one at `expected` (0 for the first) and awaits the confirmation; `None` where
+    /// another record is there. While it does not work the service is not ready, by name.
+    pub(crate) async fn store(
+        &self,
+        subject: &str,
+        letter: &LetterId,
+        record: &Record,
+        expected: u64,
+    ) -> Result<Option<u64>, BoxError> {
+        let mut stored = self.try_store(subject, letter, record, expected).await;
+        if stored.is_err() {
+            // Somebody may have deleted the stream, or the bucket of what is too large for it.
+            if let Err(error) = service_streams::ensure_letters(&self.nats, self.replicas).await {
+                tracing::debug!(%error, "the dead-letter stream cannot be made");
+            } else {
+                stored = self.try_store(subject, letter, record, expected).await;
+            }
+        }
+        match &stored {
+            Ok(_) => self.health.recovers(CAUSE),
+            Err(error) => self.health.ails(
+                CAUSE,
+                format!(
+                    "dead letters cannot be stored in {}: {error}; their messages stay where they are, unacknowledged, and \
+                     are stored once it is repaired (raise its limits, or allow this user to publish to `{subject}`)",
+                    wire::DLQ_STREAM
+                ),
+            ),
+        }
+        stored
+    }
+
+    async fn try_store(
+        &self,
+        subject: &str,
+        letter: &LetterId,
+        record: &Record,
+        expected: u64,
+    ) -> Result<Option<u64>, BoxError> {
+        let client = self.nats.client();
+        let mut written = record.write(client.max_payload());
+        if written.oversized {
+            let name = format!("{letter}-{expected}");
+            self.put_object(&name, &written.body).await?;
+            written.headers.push((wire::TW_OBJECT.into(), name));
+            written.body = Bytes::new();
+        }
+        let expected = expected.to_string();
+        let guards = [
+            (wire::EXPECTED_STREAM, wire::DLQ_STREAM),
+            (wire::EXPECTED_LAST_SUBJECT_SEQUENCE, &expected),
+        ];
+        let headers = written
+            .headers
+            .iter()
+            .map(|(name, value)| (&**name, value.as_str()));
+        store(&self.nats, subject, headers.chain(guards), written.body).await
+    }
+
+    async fn put_object(&self, name: &str, body: &Bytes) -> Result<(), BoxError> {
+        let js = self.nats.jetstream();
+        let bucket = match js.get_object_store(wire::LETTERS_BUCKET).await {
+            Ok(found) => found,
+            Err(_) => {
+                let config = object_store::Config {
+                    bucket: wire::LETTERS_BUCKET.into(),
+                    description: Some("bodies that are too large for a record of a dead letter".into()),
+                    num_replicas: self.replicas,
+                    ..object_store::Config::default()
+                };
+                js.create_object_store(config).await?
+            }
+        };
+        bucket.put(name, &mut body.as_ref()).await?;
+        Ok(())
+    }
+
+    /// What an object holds.
+    pub(crate) async fn object(&self, name: &str) -> Result<Bytes, BoxError> {
+        let bucket = self
+            .nats
+            .jetstream()
+            .get_object_store(wire::LETTERS_BUCKET)
+            .await?;
+        let mut object = bucket.get(name).await?;
+        let mut body = Vec::with_capacity(object.info().size);
+        tokio::io::AsyncReadExt::read_to_end(&mut object, &mut body).await?;
+        Ok(body.into())
+    }
+
+    /// The place of a letter's last record; 0 where it has none.
+    pub(crate) async fn last(&self, subject: &str) -> Result<u64, BoxError> {
+        let stream = self.nats.jetstream().get_stream_no_info(wire::DLQ_STREAM).await?;
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(message.sequence),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

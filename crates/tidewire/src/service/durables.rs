@@ -1,0 +1,186 @@
+//! Making ready what the durables of a service need.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tidewire_core::{Manifest, Retry, Start, wire};
+use tokio::sync::Mutex;
+
+use super::{check, start::stream_of};
+use crate::{
+    bucket::Bucket,
+    connection::Connection,
+    consumer::{ConsumerSpec, Depth, Desk, Gate, Runs, Work, declare},
+    election::Patience,
+    error_events::ErrorEvents,
+    letters::Letters,
+    route::{Carrier, Route},
+    service_streams,
+    start_error::StartError,
+    stream::{find, streams_overlapping, wait_for_subject},
+    subscription::DurableTerms,
+    wiring::Wiring,
+};
+
+/// A durable whose consumers are made and whose messages can be worked on.
+pub(super) struct Ready {
+    pub(super) specs: Vec<ConsumerSpec>,
+    pub(super) depth: Depth,
+    pub(super) work: Work,
+}
+
+type Sources = BTreeMap<String, Vec<String>>;
+
+/// Finds the streams of every durable, makes those for what fails, with as many replicas as the streams have, and the
+/// consumers; the durables by their names.
+pub(super) async fn prepare(
+    wiring: &Wiring,
+    routes: &[Route],
+    manifest: &Manifest,
+    retry: Retry,
+    instance: &str,
+) -> Result<BTreeMap<Arc<str>, Ready>, StartError> {
+    let nats = wiring.sender.connection();
+    let mut durables = Vec::new();
+    let mut replicas = 1;
+    for route in routes {
+        let Carrier::Durable(terms) = &route.carrier else {
+            continue;
+        };
+        let sources = sources(nats, route).await?;
+        for stream in sources.keys() {
+            let config = find(nats, stream).await?;
+            replicas = replicas.max(config.map_or(1, |config| config.num_replicas));
+        }
+        durables.push((route, terms, sources));
+    }
+    let mut ready = BTreeMap::new();
+    if durables.is_empty() {
+        return Ok(ready);
+    }
+    let service = &manifest.service;
+    service_streams::ensure(nats, service, replicas).await?;
+    let shared = Shared {
+        wiring,
+        manifest,
+        retry,
+        by: format!("{service} {} ({instance})", manifest.version),
+        runs: Runs::bucket(nats, service, replicas).await?,
+        letters: Letters::new(nats.clone(), replicas, wiring.health.clone()),
+        errors: ErrorEvents::start(wiring),
+        suspect: Arc::default(),
+    };
+    for (route, terms, sources) in durables {
+        let (specs, depth) = shared.declare(route, terms, sources).await?;
+        let work = shared.work(route, terms);
+        ready.insert(route.name.clone(), Ready { specs, depth, work });
+    }
+    Ok(ready)
+}
+
+/// What the durables of one instance share.
+struct Shared<'a> {
+    wiring: &'a Wiring,
+    manifest: &'a Manifest,
+    retry: Retry,
+    by: String,
+    runs: Bucket,
+    letters: Letters,
+    errors: ErrorEvents,
+    suspect: Arc<Mutex<()>>,
+}
+
+impl Shared<'_> {
+    /// Makes the consumers of a durable: one on each stream that has its events, and one for its replays.
+    async fn declare(
+        &self,
+        route: &Route,
+        terms: &DurableTerms,
+        sources: Sources,
+    ) -> Result<(Vec<ConsumerSpec>, Depth), StartError> {
+        let service = &self.manifest.service;
+        let spec = |stream: String, filters, start| ConsumerSpec {
+            name: wire::consumer_name(service, &route.name),
+            service: service.clone(),
+            durable: route.name.to_string(),
+            stream,
+            filters,
+            start,
+            ack_wait: terms.ack_wait,
+        };
+        let mut specs: Vec<_> = sources
+            .into_iter()
+            .map(|(stream, filters)| spec(stream, filters, terms.start))
+            .collect();
+        let replays = vec![wire::retry_subject(service, &route.name, "*")];
+        specs.push(spec(wire::service_stream(service), replays, Start::Beginning));
+        let mut depth = Depth::default();
+        for spec in &specs {
+            let patience = Patience::begins();
+            depth = depth.and(loop {
+                match declare(self.wiring.sender.connection(), spec).await {
+                    Err(error) => patience.with(error).await?,
+                    Ok(found) => break found,
+                }
+            });
+        }
+        Ok((specs, depth))
+    }
+
+    /// The desk at which a durable's messages are worked on.
+    fn work(&self, route: &Route, terms: &DurableTerms) -> Work {
+        let policy = terms.policy(self.retry);
+        let desk = Desk {
+            service: self.manifest.service.clone(),
+            by: self.by.clone(),
+            version: self.manifest.version.clone(),
+            route: route.clone(),
+            sender: self.wiring.sender.clone(),
+            time_limit: terms.time_limit,
+            gate: Gate::new(terms.breaker.clone(), terms.rate, terms.bulkhead.clone()),
+            runs: Runs::new(self.runs.clone(), &route.name, &policy.retry),
+            policy,
+            letters: self.letters.clone(),
+            errors: self.errors.clone(),
+            suspect: self.suspect.clone(),
+            stop: self.wiring.stop.clone(),
+        };
+        Work::new(self.wiring, desk, terms.ack_wait)
+    }
+}
+
+/// The streams that feed a durable, with the subjects that it reads there.
+async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError> {
+    let needs = format!("the durable `{}`", route.name);
+    let mut sources = Sources::new();
+    if let Some(filter) = &route.filter {
+        let streams = streams_overlapping(nats, filter).await?;
+        for stream in streams.into_iter().filter(|stream| !is_internal(stream)) {
+            sources.insert(stream, vec![filter.clone()]);
+        }
+        if sources.is_empty() {
+            return Err(StartError::NotFed {
+                needs,
+                filter: filter.clone(),
+                stream: "of any name".into(),
+                within: Duration::ZERO,
+            });
+        }
+        return Ok(sources);
+    }
+    for (contract, _) in &route.takes {
+        let Some(filter) = check::filter_of(*contract) else {
+            continue;
+        };
+        let stream = stream_of(contract.name);
+        wait_for_subject(nats, &stream, &filter, &needs).await?;
+        sources.entry(stream).or_default().push(filter.to_string());
+    }
+    Ok(sources)
+}
+
+/// Buckets, object stores and Tidewire's own streams hold no events, and a wide filter matches them too.
+fn is_internal(stream: &str) -> bool {
+    ["KV_", "OBJ_", "TIDEWIRE_", "TW_"]
+        .iter()
+        .any(|prefix| stream.starts_with(prefix))
+}

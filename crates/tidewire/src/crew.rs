@@ -92,9 +92,13 @@ impl<J: Send + 'static> Crew<J> {
         state.queue.len() + state.running
     }
 
-    /// Takes back the jobs that have not started.
-    pub(crate) fn take_waiting(&self) -> VecDeque<J> {
-        std::mem::take(&mut self.shared.lock().queue)
+    /// Takes back those of the jobs that have not started.
+    pub(crate) fn take_waiting(&self, wanted: impl Fn(&J) -> bool) -> Vec<J> {
+        let mut state = self.shared.lock();
+        let (taken, left): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut state.queue).into_iter().partition(wanted);
+        state.queue = left;
+        taken.into()
     }
 
     /// Returns once at most `most` jobs wait or run.

@@ -64,9 +64,11 @@ impl Books {
     ) -> Result<Self, ReadError> {
         let deadline = Instant::now() + within;
         loop {
-            let books = Self::audit(nats, ledger).await?;
-            if books.balance() || Instant::now() >= deadline {
-                return Ok(books);
+            // A stream whose leader has died is not read either, until it has another one.
+            match Self::audit(nats, ledger).await {
+                Ok(books) if books.balance() => return Ok(books),
+                found if Instant::now() >= deadline => return found,
+                _ => {}
             }
             sleep(PAUSE).await;
         }

@@ -66,8 +66,9 @@ impl Gate {
         };
         tokio::select! {
             biased;
-            () = stop.cancelled() => None,
+            // What may begin begins: given back while requests are open, it would come to ourselves again.
             pass = passing => Some(pass),
+            () = stop.cancelled() => None,
         }
     }
 

@@ -93,7 +93,7 @@ impl Puller {
                     let left = self.pull(&inbox, &mut messages).await;
                     if !matches!(left, Left::Reconnected) {
                         // Only then: what is given back while requests are open comes to ourselves again.
-                        let waiting = self.work.crew.take_waiting();
+                        let waiting = self.take_waiting();
                         let late = self.unsubscribe(&inbox, messages).await;
                         self.give_back(waiting.into_iter().chain(late)).await;
                     }
@@ -119,8 +119,16 @@ impl Puller {
                 ));
             }
         }
-        self.give_back(self.work.crew.take_waiting()).await;
+        self.give_back(self.take_waiting()).await;
         self.work.crew.at_most(0).await;
+    }
+
+    /// What came from this consumer and has not begun. What came from others is theirs to give back: while they ask for
+    /// more it would come to ourselves again.
+    fn take_waiting(&self) -> Vec<Job> {
+        self.work
+            .crew
+            .take_waiting(|job| job.stored.stream == self.stream)
     }
 
     /// The service is not ready while it cannot read its stream.

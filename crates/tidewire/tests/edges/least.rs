@@ -10,7 +10,7 @@ use crate::support::{
 
 /// All that a service needs which is called `cashier`, keeps the context `orders.payments`, emits and publishes
 /// `failed`, reads `processed` by its durable `note`, and answers `process`.
-const PUBLISH: [&str; 6] = [
+const PUBLISH: [&str; 18] = [
     // Its own events.
     "orders.payments.payment.failed.*",
     // To see that its stream and its consumer are as declared.
@@ -19,6 +19,20 @@ const PUBLISH: [&str; 6] = [
     // To pull, and to settle.
     "$JS.API.CONSUMER.MSG.NEXT.ORDERS__PAYMENTS.cashier__note",
     "$JS.ACK.ORDERS__PAYMENTS.cashier__note.>",
+    // What it tries again: replays of its dead letters, and how often it ran what failed.
+    "$JS.API.STREAM.INFO.TW_CASHIER",
+    "$JS.API.CONSUMER.INFO.TW_CASHIER.cashier__note",
+    "$JS.API.CONSUMER.MSG.NEXT.TW_CASHIER.cashier__note",
+    "$JS.ACK.TW_CASHIER.cashier__note.>",
+    "$JS.API.STREAM.INFO.KV_TW_CASHIER_RUNS",
+    "$JS.API.STREAM.MSG.GET.KV_TW_CASHIER_RUNS",
+    "$KV.TW_CASHIER_RUNS.>",
+    // What it could not handle.
+    "$JS.API.STREAM.INFO.TIDEWIRE_DLQ",
+    "$JS.API.STREAM.MSG.GET.TIDEWIRE_DLQ",
+    "dlq.cashier.>",
+    "$JS.API.STREAM.INFO.TIDEWIRE_ERRORS",
+    "errors.cashier.>",
     // A message to itself: that its subscriptions are there, and its last acks.
     "_INBOX_cashier.>",
 ];

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::prelude::*;
 
-use crate::support::{PAYMENTS, Seen, connect, consumer, eventually, server};
+use crate::support::{Kept, PAYMENTS, Seen, connect, eventually, kept_reach, quiet, server};
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "orders.payments.process")]
@@ -57,7 +57,7 @@ async fn a_plain_client_reaches_a_typed_handler_and_reads_what_we_send() {
     .await;
 }
 
-/// What cannot be understood is kept unacknowledged and ends nothing.
+/// What cannot be understood is a dead letter at once and ends nothing.
 #[tokio::test]
 async fn messages_that_do_not_decode_never_end_a_consumer() {
     let (server, seen) = (server(), Seen::default());
@@ -99,12 +99,18 @@ async fn messages_that_do_not_decode_never_end_a_consumer() {
     .await
     .unwrap();
     seen.reaches(1).await;
-    eventually("the others are kept", async || {
-        consumer(&client, PAYMENTS, "payments__take")
-            .await
-            .num_ack_pending
-            == bad.len()
-    })
-    .await;
+    let letters = kept_reach(&client, bad.len()).await;
+    quiet(&client, PAYMENTS, "payments__take").await;
+    let payload = |letter: &Kept| letter.record.original.clone().unwrap().payload;
+    let mut stored: Vec<_> = letters.iter().map(payload).collect();
+    let mut sent: Vec<_> = bad.iter().map(|body| body.clone().into_bytes()).collect();
+    stored.sort();
+    sent.sort();
+    assert_eq!(stored, sent, "each of them, byte for byte");
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter.record.trouble.as_ref().unwrap().attempts == 1)
+    );
     assert_eq!(seen.len(), 1);
 }

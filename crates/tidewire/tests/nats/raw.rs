@@ -9,7 +9,8 @@ use tidewire::{
 };
 
 use crate::support::{
-    ParcelBooked, Seen, connect, consumer, eventually, jetstream, payments, processed, server,
+    Kept, ParcelBooked, Seen, connect, consumer, eventually, jetstream, kept_reach, payments, processed,
+    quiet, server,
 };
 
 #[derive(Deserialize)]
@@ -233,7 +234,7 @@ async fn bytes_need_a_filter_and_a_stream() {
 
 /// A body that is no JSON and one that does not fit are told apart, and neither ends the consumer.
 #[tokio::test]
-async fn bare_json_that_does_not_fit_is_kept() {
+async fn bare_json_that_does_not_fit_is_a_dead_letter() {
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
     legacy(&client).await;
@@ -244,8 +245,10 @@ async fn bare_json_that_does_not_fit_is_kept() {
     put(&client, "LEGACY.b", &[], br#"{"celsius":"warm"}"#).await;
     put(&client, "LEGACY.c", &[], br#"{"celsius":1}"#).await;
     seen.reaches(1).await;
-    eventually("two are kept", async || {
-        consumer(&client, "LEGACY", "bridge__json").await.num_ack_pending == 2
-    })
-    .await;
+    let letters = kept_reach(&client, 2).await;
+    let class = |letter: &Kept| letter.record.trouble.clone().unwrap().class;
+    let mut classes: Vec<_> = letters.iter().map(class).collect();
+    classes.sort();
+    assert_eq!(classes, ["invalid", "malformed"]);
+    quiet(&client, "LEGACY", "bridge__json").await;
 }

@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::{
     async_nats::{Client, jetstream},
+    dead_letter::Record,
     prelude::*,
+    wire,
 };
 use tidewire_server::Server;
 
@@ -46,6 +48,79 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
         assert!(Instant::now() < deadline, "not within 30 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A record in the dead-letter stream, and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) sequence: u64,
+    pub(crate) subject: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) record: Record,
+}
+
+/// Every record of dead letters, oldest first.
+pub(crate) async fn kept(client: &Client) -> Vec<Kept> {
+    let js = jetstream(client);
+    let Ok(stream) = js.get_stream(wire::DLQ_STREAM).await else {
+        return Vec::new();
+    };
+    let mut kept = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let Ok(message) = stream.get_raw_message(sequence).await else {
+            continue;
+        };
+        let pairs = message.headers.iter().flat_map(|(name, values)| {
+            values
+                .iter()
+                .map(move |value| (name.to_string(), value.as_str().to_owned()))
+        });
+        let headers: Vec<_> = pairs.collect();
+        let body = match headers.iter().find(|(name, _)| name == wire::TW_OBJECT) {
+            Some((_, name)) => object(&js, name).await,
+            None => message.payload.clone(),
+        };
+        let record = Record::read(
+            &headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+            &body,
+        );
+        kept.push(Kept {
+            sequence,
+            subject: message.subject.to_string(),
+            headers: headers.clone(),
+            record: record.unwrap(),
+        });
+    }
+    kept
+}
+
+async fn object(js: &jetstream::Context, name: &str) -> bytes::Bytes {
+    let bucket = js.get_object_store(wire::LETTERS_BUCKET).await.unwrap();
+    let (mut object, mut body) = (bucket.get(name).await.unwrap(), Vec::new());
+    tokio::io::AsyncReadExt::read_to_end(&mut object, &mut body)
+        .await
+        .unwrap();
+    body.into()
+}
+
+/// Waits until there are so many records of dead letters.
+pub(crate) async fn kept_reach(client: &Client, count: usize) -> Vec<Kept> {
+    eventually(&format!("{count} records of dead letters"), async || {
+        kept(client).await.len() >= count
+    })
+    .await;
+    kept(client).await
+}
+
+/// Waits until nothing waits for a consumer and nothing is unacknowledged.
+pub(crate) async fn quiet(client: &Client, stream: &str, name: &str) {
+    eventually(&format!("{name} is quiet"), async || {
+        let info = consumer(client, stream, name).await;
+        info.num_pending == 0 && info.num_ack_pending == 0
+    })
+    .await;
 }
 
 /// What handlers have seen, in their order.

@@ -1,0 +1,188 @@
+//! While what a handler needs is down nothing is tried, and nothing is spent.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tidewire::{CircuitState, prelude::*};
+use tokio::time::{Instant, sleep_until};
+
+use crate::support::{
+    PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, kept, payments, processed, quiet, server,
+};
+
+#[derive(Clone, Default)]
+struct Gateway {
+    down: Arc<AtomicBool>,
+    calls: Arc<AtomicU32>,
+    seen: Seen,
+}
+
+impl Gateway {
+    fn charge(&self, key: &str, attempt: u32) -> Result<(), Failure> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.down.load(Ordering::SeqCst) {
+            return Err("connection refused").or_unavailable();
+        }
+        self.seen.note(format!("{key} {attempt}"));
+        Ok(())
+    }
+}
+
+async fn charge(
+    State(gateway): State<Gateway>,
+    Attempt(attempt): Attempt,
+    Event(paid): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    gateway.charge(&paid.payment_id, attempt)
+}
+
+fn quick(name: &str) -> Breaker {
+    Breaker::new(name)
+        .first_wait(Duration::from_millis(20))
+        .longest_wait(Duration::from_millis(40))
+}
+
+fn till(gateway: &Gateway, breaker: &Breaker) -> Service<Gateway> {
+    // One attempt: whatever is spent on the outage is a dead letter.
+    let durable = durable("charge", charge)
+        .retry(Retry::never())
+        .circuit_breaker(breaker)
+        .concurrency(8);
+    Service::new("till", "1.0.0").state(gateway.clone()).on(durable)
+}
+
+#[tokio::test]
+async fn an_outage_spends_no_attempt_and_pulls_nothing() {
+    let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    gateway.down.store(true, Ordering::SeqCst);
+    let _till = till(&gateway, &breaker).start(client.clone()).await.unwrap();
+    for key in 0..200 {
+        payments.bus().publish(&processed(key.to_string())).await.unwrap();
+    }
+    eventually("it is open", async || breaker.state() != CircuitState::Closed).await;
+    let until = Instant::now() + Duration::from_secs(2);
+    sleep_until(until).await; // the outage itself, under a full stream
+    let (calls, info) = (
+        gateway.calls.load(Ordering::SeqCst),
+        consumer(&client, PAYMENTS, "till__charge").await,
+    );
+    assert!(
+        calls < 8 + 2_100 / 40 + 20,
+        "{calls} calls in an outage of two seconds"
+    );
+    assert!(gateway.seen.sorted().is_empty() && info.ack_floor.stream_sequence == 0);
+    gateway.down.store(false, Ordering::SeqCst);
+    gateway.seen.reaches(200).await;
+    quiet(&client, PAYMENTS, "till__charge").await;
+    let firsts = gateway
+        .seen
+        .sorted()
+        .iter()
+        .filter(|run| run.ends_with(" 1"))
+        .count();
+    assert_eq!(
+        (firsts, gateway.seen.len()),
+        (200, 200),
+        "each was its first attempt"
+    );
+    assert!(kept(&client).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_breaker_that_opens_and_closes_fifty_times_loses_no_healthy_message() {
+    let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _till = till(&gateway, &breaker).start(client.clone()).await.unwrap();
+    for round in 0..50 {
+        gateway.down.store(true, Ordering::SeqCst);
+        for index in 0..4 {
+            payments
+                .bus()
+                .publish(&processed(format!("{round}-{index}")))
+                .await
+                .unwrap();
+        }
+        eventually("it opens", async || breaker.state() == CircuitState::Open).await;
+        gateway.down.store(false, Ordering::SeqCst);
+        eventually("it closes", async || breaker.state() == CircuitState::Closed).await;
+    }
+    quiet(&client, PAYMENTS, "till__charge").await;
+    assert_eq!(gateway.seen.len(), 200);
+    assert!(kept(&client).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_breaker_that_is_shared_or_set_by_hand_stops_all_who_share_it() {
+    async fn refund(
+        State(gateway): State<Gateway>,
+        Event(paid): Event<PaymentProcessed>,
+    ) -> Result<(), Failure> {
+        gateway.charge(&format!("refund {}", paid.payment_id), 1)
+    }
+    let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let service = till(&gateway, &breaker).on(durable("refund", refund).circuit_breaker(&breaker));
+    let _till = service.start(client.clone()).await.unwrap();
+    breaker.open();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    eventually("both hold it", async || {
+        let charge = consumer(&client, PAYMENTS, "till__charge").await;
+        let refund = consumer(&client, PAYMENTS, "till__refund").await;
+        charge.num_pending + refund.num_pending == 0 || charge.num_pending == 1
+    })
+    .await;
+    assert_eq!(gateway.calls.load(Ordering::SeqCst), 0);
+    breaker.release();
+    gateway.seen.reaches(2).await;
+    assert_eq!(gateway.seen.sorted(), ["p 1", "refund p 1"]);
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("too many requests")]
+struct TooMany;
+
+/// A rule pauses the consumer, and the message that met the error begins again.
+#[tokio::test]
+async fn a_rule_pauses_and_spends_nothing() {
+    async fn once(
+        State(gateway): State<Gateway>,
+        Attempt(n): Attempt,
+        Event(paid): Event<PaymentProcessed>,
+    ) -> Result<(), Failure> {
+        if gateway.calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Err(TooMany.into());
+        }
+        gateway.seen.note(format!("{} {n}", paid.payment_id));
+        Ok(())
+    }
+    let (server, gateway) = (server(), Gateway::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let durable = durable("once", once)
+        .retry(Retry::never())
+        .on_error::<TooMany>(Then::Pause(Duration::from_millis(600)));
+    let _till = Service::new("till", "1.0.0")
+        .state(gateway.clone())
+        .on(durable)
+        .start(client.clone())
+        .await
+        .unwrap();
+    let began = Instant::now();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    gateway.seen.reaches(1).await;
+    assert!(
+        began.elapsed() >= Duration::from_millis(600),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(gateway.seen.sorted(), ["p 1"]);
+}

@@ -1,0 +1,324 @@
+//! Dead letters: stored whole, in every case, before their message is let go.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tidewire::{
+    async_nats::{Client, HeaderMap, HeaderValue, jetstream::stream},
+    dead_letter::{Act, LetterId},
+    extract::Raw,
+    prelude::*,
+    wire,
+};
+
+use crate::support::{
+    Kept, PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept, kept_reach,
+    payments, processed, quiet, server,
+};
+
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway says {0}")]
+struct Gateway(u16);
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot charge")]
+struct Charge(#[source] Gateway);
+
+/// Fails as the key says, each time.
+async fn fail(
+    State(seen): State<Seen>,
+    Attempt(attempt): Attempt,
+    Event(paid): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    seen.note(format!("{} {attempt}", paid.payment_id));
+    match paid.payment_id.as_str() {
+        "reject" => Err(Charge(Gateway(404))).or_reject(),
+        "retry" => Err(Charge(Gateway(500)).into()),
+        "discard" => Err(Charge(Gateway(410)).into()),
+        "panic" => panic!("as a test does"),
+        "hang" => std::future::pending().await,
+        _ => Ok(()),
+    }
+}
+
+fn shipping(seen: &Seen) -> Service<Seen> {
+    let twice = Retry::fixed(Duration::from_millis(20)).max_attempts(3);
+    Service::new("shipping", "1.2.3")
+        .state(seen.clone())
+        .on(durable("note", fail)
+            .retry(twice)
+            .time_limit(Duration::from_millis(100))
+            .on_error_if(|Gateway(code)| *code == 410, Then::Discard))
+}
+
+fn of<'a>(letters: &'a [Kept], key: &str) -> &'a Kept {
+    let subject = format!("orders.payments.payment.processed.{key}");
+    let is_of = |letter: &&Kept| {
+        letter
+            .record
+            .original
+            .as_ref()
+            .is_some_and(|original| original.subject == subject)
+    };
+    letters
+        .iter()
+        .find(is_of)
+        .unwrap_or_else(|| panic!("no letter of {key}"))
+}
+
+#[tokio::test]
+async fn each_failure_is_kept_with_its_class_its_attempts_and_its_causes() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = shipping(&seen).start(client.clone()).await.unwrap();
+    let keys = ["reject", "retry", "discard", "panic", "hang", "fine"];
+    for key in keys {
+        payments.bus().publish(&processed(key)).await.unwrap();
+    }
+    let letters = kept_reach(&client, 5).await;
+    quiet(&client, PAYMENTS, "shipping__note").await;
+    let expected = [
+        ("reject", "rejected", 1, Act::Failed),
+        ("retry", "exhausted", 3, Act::Failed),
+        ("discard", "failed", 1, Act::Discarded),
+        ("panic", "panicked", 3, Act::Failed),
+        ("hang", "timed_out", 3, Act::Failed),
+    ];
+    for (key, class, attempts, act) in expected {
+        let letter = of(&letters, key);
+        let trouble = letter.record.trouble.clone().unwrap();
+        let class = if class == "failed" { "exhausted" } else { class };
+        assert_eq!(
+            (trouble.class.as_str(), trouble.attempts, letter.record.act),
+            (class, attempts, act),
+            "{key}"
+        );
+        assert!(trouble.first_failed <= trouble.last_failed);
+        let runs = seen
+            .sorted()
+            .into_iter()
+            .filter(|run| run.starts_with(key))
+            .count();
+        assert_eq!(runs, attempts as usize, "{key} ran as often as its letter says");
+    }
+    let rejected = of(&letters, "reject");
+    let trouble = rejected.record.trouble.clone().unwrap();
+    assert_eq!(
+        (trouble.error.as_str(), trouble.chain),
+        ("cannot charge", vec!["the gateway says 404".to_owned()])
+    );
+    // The wire contract, as another program reads it.
+    let header = |name: &str| {
+        let found = rejected.headers.iter().find(|(found, _)| found == name);
+        found.unwrap_or_else(|| panic!("no {name}")).1.as_str()
+    };
+    let stream = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
+    let source = stream.get_raw_message(1).await.unwrap();
+    assert_eq!(
+        header("Orig-Nats-Msg-Id"),
+        source.headers.get("Nats-Msg-Id").unwrap().as_str()
+    );
+    assert_eq!((header("Tw-Stream"), header("Tw-Sequence")), (PAYMENTS, "1"));
+    assert_eq!(header("Tw-Subject"), "orders.payments.payment.processed.reject");
+    assert_eq!(
+        (header("Tw-Consumer"), header("Tw-Attempts")),
+        ("shipping__note", "1")
+    );
+    assert_eq!(
+        (header("Tw-Error-Class"), header("Tw-Service-Version")),
+        ("rejected", "1.2.3")
+    );
+    assert_eq!(rejected.record.original.as_ref().unwrap().payload, source.payload);
+    let created = rejected.record.original.as_ref().unwrap().created;
+    let letter = LetterId::of(PAYMENTS, created, 1);
+    assert_eq!(rejected.subject, format!("dlq.shipping.note.{letter}"));
+}
+
+/// Every failed attempt is told of, for whoever watches.
+#[tokio::test]
+async fn every_failed_attempt_is_an_error_event() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = shipping(&seen).start(client.clone()).await.unwrap();
+    let sent = payments.bus().publish(&processed("retry")).await.unwrap();
+    let mut stream = jetstream(&client).get_stream(wire::ERRORS_STREAM).await.unwrap();
+    eventually("three events", async || {
+        stream.info().await.unwrap().state.messages == 3
+    })
+    .await;
+    let event = stream.get_raw_message(3).await.unwrap();
+    assert_eq!(event.subject.as_str(), "errors.shipping.note");
+    let body: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+    assert_eq!(
+        (&body["type"], &body["data"]["code"]),
+        (&"error".into(), &"failed".into())
+    );
+    assert_eq!(body["data"]["message"], "cannot charge");
+    assert_eq!(body["data"]["details"]["attempt"], 3);
+    assert_eq!(body["data"]["details"]["sequence"], sent.sequence);
+}
+
+async fn reject_raw(raw: Raw) -> Result<(), Failure> {
+    drop(raw);
+    Err("as a test does").or_reject()
+}
+
+/// A handler of whatever is there: for messages that no type describes.
+async fn bridge(client: &Client, retry: Retry) -> (tidewire::Running, stream::Stream) {
+    let config = stream::Config {
+        name: "LEGACY".into(),
+        subjects: vec!["LEGACY.>".into()],
+        ..stream::Config::default()
+    };
+    let stream = jetstream(client).create_stream(config).await.unwrap();
+    let durable = durable("raw", reject_raw).filter("LEGACY.>").retry(retry);
+    let running = Service::new("bridge", "1.0.0")
+        .on(durable)
+        .start(client.clone())
+        .await
+        .unwrap();
+    (running, stream.get_info().await.map(|_| stream).unwrap())
+}
+
+/// The largest payload that the server takes, and the most headers: there is no room for a word more.
+#[tokio::test]
+async fn what_is_too_large_for_another_message_is_stored_whole() {
+    let server = server();
+    let client = connect(&server).await;
+    let (_bridge, _) = bridge(&client, Retry::never()).await;
+    let js = jetstream(&client);
+    let most = client.max_payload();
+    js.publish("LEGACY.large", vec![b'x'; most].into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    let mut headers = HeaderMap::new();
+    let long = "h".repeat((64 << 10) - 30);
+    headers.append("X-Long", long.parse::<HeaderValue>().unwrap());
+    let sent = js.publish_with_headers("LEGACY.headers", headers.clone(), "body".into());
+    sent.await.unwrap().await.unwrap();
+    let both = vec![b'y'; most - (64 << 10)];
+    js.publish_with_headers("LEGACY.both", headers, both.clone().into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    let letters = kept_reach(&client, 3).await;
+    quiet(&client, "LEGACY", "bridge__raw").await;
+    let original = |subject: &str| {
+        let all = letters.iter().filter_map(|letter| letter.record.original.clone());
+        all.into_iter()
+            .find(|original| original.subject == subject)
+            .unwrap()
+    };
+    assert_eq!(original("LEGACY.large").payload, vec![b'x'; most]);
+    let of_headers = original("LEGACY.headers");
+    assert_eq!(of_headers.parsed_headers(), [("X-Long".to_owned(), long.clone())]);
+    assert_eq!(of_headers.payload, "body");
+    assert_eq!(original("LEGACY.both").payload, both);
+    assert_eq!(original("LEGACY.both").parsed_headers()[0].1, long);
+}
+
+/// The reply subject of a stream's message is where it is settled: what a message says must never get there.
+#[tokio::test]
+async fn payloads_that_look_like_settlements_settle_nothing() {
+    let server = server();
+    let client = connect(&server).await;
+    let twice = Retry::fixed(Duration::from_millis(10)).max_attempts(2);
+    let (bridge, _) = bridge(&client, twice).await;
+    let payloads = ["+ACK", "-NAK", "+TERM", "+WPI", "", "-NAK {\"delay\": 1}"];
+    let js = jetstream(&client);
+    for payload in payloads {
+        js.publish("LEGACY.a", payload.into())
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+    }
+    let letters = kept_reach(&client, payloads.len()).await;
+    let mut stored: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.record.original.clone().unwrap().payload)
+        .collect();
+    stored.sort();
+    let mut sent = payloads.map(str::as_bytes).to_vec();
+    sent.sort_unstable();
+    assert_eq!(stored, sent);
+    assert_eq!(bridge.tally()["bridge__raw"]["rejected"], 6);
+}
+
+async fn fail_until_mended(
+    State((broken, runs)): State<(Arc<AtomicBool>, Arc<AtomicU32>)>,
+    Event(_): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    runs.fetch_add(1, Ordering::SeqCst);
+    if broken.load(Ordering::SeqCst) {
+        return Err("as a test does").or_reject();
+    }
+    Ok(())
+}
+
+/// Where the dead letters cannot be stored their messages stay, nothing runs twice for it, and the service says so.
+#[tokio::test]
+async fn a_full_dead_letter_stream_loses_nothing() {
+    let server = server();
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let state = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
+    let shipping = Service::new("shipping", "1.0.0").state(state.clone());
+    let shipping = shipping
+        .on(durable("note", fail_until_mended))
+        .start(client.clone())
+        .await
+        .unwrap();
+    let js = jetstream(&client);
+    let limit = async |messages: i64| {
+        let stream = js.get_stream(wire::DLQ_STREAM).await.unwrap();
+        let config = stream::Config {
+            max_messages: messages,
+            ..stream.cached_info().config.clone()
+        };
+        js.update_stream(config).await.unwrap();
+    };
+    limit(1).await;
+    for key in ["a", "b", "c"] {
+        payments.bus().publish(&processed(key)).await.unwrap();
+    }
+    eventually("it says so", async || {
+        shipping.not_ready().contains_key("dead-letters")
+    })
+    .await;
+    eventually("all have run", async || state.1.load(Ordering::SeqCst) == 3).await;
+    assert_eq!(
+        consumer(&client, PAYMENTS, "shipping__note")
+            .await
+            .num_ack_pending,
+        2
+    );
+    assert_eq!(kept(&client).await.len(), 1);
+    limit(-1).await;
+    kept_reach(&client, 3).await;
+    quiet(&client, PAYMENTS, "shipping__note").await;
+    eventually("it is ready", async || shipping.not_ready().is_empty()).await;
+    assert_eq!(state.1.load(Ordering::SeqCst), 3, "no run more than one each");
+}
+
+#[tokio::test]
+async fn a_dead_letter_stream_that_is_deleted_is_made_again() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = shipping(&seen).start(client.clone()).await.unwrap();
+    jetstream(&client).delete_stream(wire::DLQ_STREAM).await.unwrap();
+    payments.bus().publish(&processed("reject")).await.unwrap();
+    kept_reach(&client, 1).await;
+    quiet(&client, PAYMENTS, "shipping__note").await;
+}

@@ -32,6 +32,7 @@ mod extras;
 mod failure;
 mod format;
 mod id;
+mod identity;
 mod invalid_json;
 mod manifest;
 mod message;
@@ -60,6 +61,7 @@ pub use extras::Extras;
 pub use failure::{BoxError, Class, Failure, OrFail};
 pub use format::Format;
 pub use id::MessageId;
+pub use identity::Identity;
 pub use invalid_json::InvalidJson;
 pub use manifest::{
     ContextManifest, HandlerManifest, Manifest, MessageManifest, PolicyManifest, Quality, RateManifest,

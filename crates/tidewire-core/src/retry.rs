@@ -118,6 +118,14 @@ impl Retry {
         runs >= self.max_attempts || self.max_time.is_some_and(|most| since >= most)
     }
 
+    /// How long after its first failure a message may be tried again at the most.
+    pub fn horizon(&self) -> Duration {
+        let all = (1..self.max_attempts.min(10_000)).fold(Duration::ZERO, |sum, runs| {
+            sum.saturating_add(self.delay(runs, 1.0))
+        });
+        self.max_time.map_or(all, |most| most.min(all))
+    }
+
     /// The longest that a message may wait between two attempts.
     pub fn longest_delay(&self) -> Duration {
         self.delay(u32::MAX, 1.0)
@@ -151,6 +159,16 @@ mod tests {
         assert!(retry.is_over(1, Duration::from_secs(60)));
         assert!(retry.is_over(12, Duration::ZERO));
         assert!(Retry::never().is_over(1, Duration::ZERO));
+    }
+
+    #[test]
+    fn the_horizon_is_the_sum_of_the_delays_or_the_time() {
+        let retry = Retry::fixed(Duration::from_secs(60)).jitter(0.0).max_attempts(4);
+        assert_eq!(retry.horizon(), Duration::from_secs(180));
+        assert_eq!(
+            retry.max_time(Duration::from_secs(90)).horizon(),
+            Duration::from_secs(90)
+        );
     }
 
     proptest! {

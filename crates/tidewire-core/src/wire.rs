@@ -115,6 +115,11 @@ pub fn runs_bucket(service: &str) -> String {
     format!("TW_{}_RUNS", service.to_uppercase())
 }
 
+/// The key-value bucket in which a service keeps what it has handled: `TW_<SERVICE>_INBOX`.
+pub fn inbox_bucket(service: &str) -> String {
+    format!("TW_{}_INBOX", service.to_uppercase())
+}
+
 /// The subject of a dead letter's records.
 pub fn letter_subject(service: &str, durable: &str, letter: &str) -> String {
     format!("dlq.{service}.{durable}.{letter}")

@@ -4,10 +4,11 @@ use std::{fmt, sync::Arc};
 
 use async_nats::Message;
 use bytes::Bytes;
-use tidewire_core::{DecodeError, Encoded, Envelope, MessageId, Timestamp};
+use tidewire_core::{DecodeError, Encoded, Envelope, Identity, MessageId, Timestamp};
 
 use crate::{
     headers::{header, pairs, trace_context},
+    inbox::Inbox,
     input::Input,
     outbox::Outbox,
     sender::Sender,
@@ -39,10 +40,12 @@ impl Delivery {
         stored: Option<StoredAt>,
         handler: &Arc<str>,
         sender: &Sender,
+        inbox: Option<&Inbox>,
     ) -> Self {
         let input = Input::read(&message, stored.as_ref());
         let trace = trace_context(message.headers.as_ref());
-        let outbox = Outbox::new(input, trace, handler.clone(), sender.clone());
+        let inbox = inbox.map(|inbox| (inbox.clone(), input.identity(stored.as_ref())));
+        let outbox = Outbox::new(input, trace, handler.clone(), sender.clone(), inbox);
         Self {
             message,
             attempt,
@@ -106,6 +109,12 @@ impl Delivery {
     /// A header's first value, whatever the case in which its name was written.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(self.message.headers.as_ref()?, name)
+    }
+
+    /// The same for every copy of the message, however often it is published or delivered: see
+    /// [`IdempotencyKey`](crate::extract::IdempotencyKey).
+    pub fn identity(&self) -> Identity {
+        self.outbox.input().identity(self.stored.as_ref())
     }
 
     /// Where the message is stored; `None` for live messages and for requests.

@@ -48,7 +48,7 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, st
 async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<ErrorBody> {
     let (subject, inbox) = (request.subject.clone(), request.reply.clone());
     let (handler, subject) = (&*route.name, subject.as_str());
-    let delivery = Delivery::new(Arc::new(request), 1, None, &route.identity, sender);
+    let delivery = Delivery::new(Arc::new(request), 1, None, &route.identity, sender, None);
     let outbox = delivery.outbox.clone();
     let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
     let reply = reply_to(handler, subject, &outbox).and_then(|reply| {

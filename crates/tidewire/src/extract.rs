@@ -181,6 +181,19 @@ impl<S> FromDelivery<S> for Attempt {
     }
 }
 
+/// A text that is the same whenever this handler is given this message, and another one for every other message or
+/// handler: what a payment gateway and its like take to do a thing once.
+///
+/// Copies of a message that were published twice have one key too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub String);
+
+impl<S> FromDelivery<S> for IdempotencyKey {
+    fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
+        Ok(Self(format!("{}.{}", delivery.handler(), delivery.identity())))
+    }
+}
+
 impl<S> FromDelivery<S> for MessageId {
     fn from_delivery(delivery: &Delivery, _: &S) -> Result<Self, Failure> {
         Ok(delivery.id().clone())

@@ -1,7 +1,7 @@
 //! The message that is handled, as what follows from it needs it.
 
 use async_nats::Message;
-use tidewire_core::{DecodeError, Envelope, Kind, MessageId, Timestamp, wire};
+use tidewire_core::{DecodeError, Envelope, Identity, Kind, MessageId, Timestamp, wire};
 
 use crate::{
     clock,
@@ -22,6 +22,8 @@ pub(crate) enum Input {
     Foreign {
         /// What its sender or its stream calls it, or a new identity where neither does.
         id: MessageId,
+        /// Whether its sender calls it so.
+        named: bool,
         /// When its stream stored it, or else when it was heard.
         timestamp: Timestamp,
         /// Why it is not read as an envelope.
@@ -44,8 +46,10 @@ impl Input {
                     .and_then(|headers| header(headers, wire::MSG_ID))
                     .and_then(MessageId::from_text);
                 let place = || MessageId::from_text(stored?.to_string());
+                let named = given.is_some();
                 let id = given.or_else(place);
                 Self::Foreign {
+                    named,
                     id: id.unwrap_or_else(|| clock::new_id(Kind::Event)),
                     timestamp,
                     reason,
@@ -58,6 +62,24 @@ impl Input {
         match self {
             Self::Envelope(envelope) => &envelope.id,
             Self::Foreign { id, .. } => id,
+        }
+    }
+
+    /// The same for every copy of the message. Who says not who sent it is known by the name of the message, or by its
+    /// stream.
+    pub(crate) fn identity(&self, stored: Option<&StoredAt>) -> Identity {
+        match (self, stored) {
+            (Self::Envelope(envelope), _) => {
+                let name = envelope.subject.name().as_str();
+                let source = envelope.metadata.source.as_deref().unwrap_or(name);
+                Identity::of_message(source, &envelope.id)
+            }
+            (Self::Foreign { named: false, .. }, Some(stored)) => {
+                Identity::of_place(&stored.stream, stored.sequence, stored.time)
+            }
+            (Self::Foreign { id, .. }, stored) => {
+                Identity::of_message(stored.map_or("", |stored| &*stored.stream), id)
+            }
         }
     }
 

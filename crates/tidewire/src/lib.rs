@@ -59,6 +59,7 @@ mod guarded;
 mod handler;
 mod headers;
 mod health;
+mod inbox;
 mod input;
 pub mod layer;
 mod letters;

@@ -24,7 +24,7 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, subscriptions: Vec<Subs
 
 async fn hear(message: Message, route: &Route, sender: &Sender) {
     let subject = message.subject.clone();
-    let delivery = Delivery::new(Arc::new(message), 1, None, &route.identity, sender);
+    let delivery = Delivery::new(Arc::new(message), 1, None, &route.identity, sender, None);
     let (outcome, _) = route.attempt(delivery).await;
     if let Some(refusal) = outcome.refusal().filter(|_| !outcome.is_success()) {
         let (handler, subject) = (&*route.name, subject.as_str());

@@ -6,11 +6,16 @@ use std::{
 };
 
 use tidewire_core::{
-    Class, EncodeError, Extras, Failure, Kind, Message, MessageId, MessageType, OrFail, Outgoing, Stamp,
-    TraceContext,
+    Class, EncodeError, Extras, Failure, Identity, Kind, Message, MessageId, MessageType, OrFail, Outgoing,
+    Stamp, TraceContext,
 };
 
-use crate::{clock, input::Input, sender::Sender};
+use crate::{
+    clock,
+    inbox::{Found, Inbox},
+    input::Input,
+    sender::Sender,
+};
 
 /// Holds back the events of one delivery until its handler has succeeded, and gives everything that follows from it
 /// an identity, a correlation and a trace.
@@ -20,18 +25,27 @@ pub(crate) struct Outbox {
     trace: TraceContext,
     handler: Arc<str>,
     sender: Sender,
+    /// Where it is recorded that the message was handled, if it is to have one effect.
+    inbox: Option<(Inbox, Identity)>,
     emitted: Mutex<Vec<Result<Outgoing, EncodeError>>>,
     /// How many outputs of each name there were.
     counts: Mutex<BTreeMap<&'static str, u32>>,
 }
 
 impl Outbox {
-    pub(crate) fn new(input: Input, trace: TraceContext, handler: Arc<str>, sender: Sender) -> Self {
+    pub(crate) fn new(
+        input: Input,
+        trace: TraceContext,
+        handler: Arc<str>,
+        sender: Sender,
+        inbox: Option<(Inbox, Identity)>,
+    ) -> Self {
         Self {
             input,
             trace,
             handler,
             sender,
+            inbox,
             emitted: Mutex::default(),
             counts: Mutex::default(),
         }
@@ -48,12 +62,38 @@ impl Outbox {
         Outgoing::message(message, self.stamp(M::TYPE), Extras::default())
     }
 
+    /// Looks whether the message was handled before, and then sends once more what it led to; gives back what
+    /// [`Outbox::publish`] is to be told.
+    pub(crate) async fn before(&self) -> Result<Before, Failure> {
+        let Some((inbox, identity)) = &self.inbox else {
+            return Ok(Before::New(0));
+        };
+        // The message is not at fault: nothing is spent on it.
+        match inbox.find(identity).await.or_unavailable()? {
+            Found::New(sequence) => Ok(Before::New(sequence)),
+            Found::Handled(outputs) => {
+                self.send(&outputs).await?;
+                Ok(Before::Handled)
+            }
+        }
+    }
+
     /// Publishes what was emitted, one after the other and each confirmed by its stream: pipelined, a server's crash
     /// would leave holes in the middle. Nothing is published where one of them cannot be written.
-    pub(crate) async fn publish(&self) -> Result<(), Failure> {
+    ///
+    /// With an inbox they are on record first: from then on they are sent, whoever handles the message.
+    pub(crate) async fn publish(&self, expected: u64) -> Result<(), Failure> {
         let emitted: Result<Vec<_>, _> = std::mem::take(&mut *lock(&self.emitted)).into_iter().collect();
-        for outgoing in emitted.or_reject()? {
-            let stored = self.sender.publish(&outgoing).await;
+        let mut outputs = emitted.or_reject()?;
+        if let Some((inbox, identity)) = &self.inbox {
+            outputs = inbox.commit(identity, expected, outputs).await.or_unavailable()?;
+        }
+        self.send(&outputs).await
+    }
+
+    async fn send(&self, outputs: &[Outgoing]) -> Result<(), Failure> {
+        for outgoing in outputs {
+            let stored = self.sender.publish(outgoing).await;
             stored.map_err(|error| {
                 let class = if error.is_transient() {
                     Class::Retry(None)
@@ -116,6 +156,15 @@ impl Outbox {
             format: self.sender.format(),
         }
     }
+}
+
+/// What is known of a message before its handler runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Before {
+    /// It is to be handled; this is what its record expects.
+    New(u64),
+    /// It was handled.
+    Handled,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

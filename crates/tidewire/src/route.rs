@@ -10,7 +10,7 @@ use crate::{
     extract::{Delivery, FromMessage, Sends},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{Handled, Inner, Layers, Unhandled},
-    outbox::Outbox,
+    outbox::{Before, Outbox},
     returns::{Answers, Settles},
     subscription::DurableTerms,
     tally::Counter,
@@ -158,10 +158,13 @@ impl Route {
         }
         let outbox = delivery.outbox.clone();
         let run = async {
+            let Before::New(expected) = outbox.before().await? else {
+                return Ok(None);
+            };
             let handled = self.handler.handle(delivery).await;
             tracing::trace!(target: "tidewire::walk", "handled");
             let answer = of_this_message(handled?, &outbox)?;
-            outbox.publish().await?;
+            outbox.publish(expected).await?;
             Ok(answer)
         };
         match AssertUnwindSafe(run).catch_unwind().await {

@@ -81,6 +81,7 @@ pub struct Durable<H, T> {
 /// How a durable reads its stream, and what it does with messages that fail.
 #[derive(Clone, Debug)]
 pub(crate) struct DurableTerms {
+    pub(crate) quality: Quality,
     pub(crate) start: Start,
     pub(crate) ack_wait: Duration,
     pub(crate) time_limit: Duration,
@@ -107,6 +108,7 @@ pub fn durable<H: Handler<T>, T>(name: impl Into<String>, handler: H) -> Durable
         filter: None,
         concurrency: 64,
         terms: DurableTerms {
+            quality: Quality::AtLeastOnce,
             start: Start::default(),
             ack_wait: ACK_WAIT,
             time_limit: TIME_LIMIT,
@@ -189,6 +191,18 @@ impl<H, T> Durable<H, T> {
         self
     }
 
+    /// One effect for one message, however often it is published or delivered, for seven days.
+    ///
+    /// That a message was handled is recorded together with what its handler emits and dispatches; whoever gets it again
+    /// sends what is on record, with the same ids, and runs nothing. What a handler does beside that, such as a call to a
+    /// payment gateway, it must make safe itself, with the [`IdempotencyKey`](crate::extract::IdempotencyKey). It costs
+    /// a read, a write and a key of a bucket for each message, and what a handler sends for one message must fit into
+    /// one message: so it is off unless asked for.
+    pub fn effectively_once(mut self) -> Self {
+        self.terms.quality = Quality::EffectivelyOnce;
+        self
+    }
+
     /// At most `messages` in the time `per`, evenly spread, by each instance; unlimited by default.
     ///
     /// ```
@@ -251,7 +265,7 @@ impl DurableTerms {
             then: rule.then(),
         };
         PolicyManifest {
-            quality: Quality::AtLeastOnce,
+            quality: self.quality,
             retry: self.retry.unwrap_or(retry),
             rules: self.rules.iter().map(rule).collect(),
             time_limit: self.time_limit,

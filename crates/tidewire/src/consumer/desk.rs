@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{gate::Gate, runs::Runs};
-use crate::{error_events::ErrorEvents, letters::Letters, route::Route, sender::Sender};
+use crate::{error_events::ErrorEvents, inbox::Inbox, letters::Letters, route::Route, sender::Sender};
 
 /// One durable's handler, its limits, and where its failures go.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Desk {
     pub(crate) gate: Gate,
     pub(crate) runs: Runs,
     pub(crate) letters: Letters,
+    /// Where each message is to have one effect.
+    pub(crate) inbox: Option<Inbox>,
     pub(crate) errors: ErrorEvents,
     /// Held by the one message of the instance that may have killed a process.
     pub(crate) suspect: Arc<Mutex<()>>,

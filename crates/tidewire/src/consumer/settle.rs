@@ -258,6 +258,7 @@ impl<'a> Case<'a> {
             Some(self.stored.clone()),
             &desk.route.identity,
             &desk.sender,
+            desk.inbox.as_ref(),
         );
         let outbox = delivery.outbox.clone();
         self.grip.patience(Some(desk.time_limit));

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidewire_core::{
     ContextManifest, ContextName, HandlerManifest, Manifest, MessageManifest, MessageName, MessageType,
-    SubjectFilter, Transport, wire,
+    Quality, SubjectFilter, Transport, wire,
 };
 use tidewire_subject::check_word;
 
 use super::Service;
 use crate::{
+    inbox::REMEMBERED,
     route::{Carrier, Route},
     start_error::StartError,
 };
@@ -112,6 +113,15 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
         Carrier::Durable(terms) => {
             if let Err(error) = check_word(&route.name) {
                 problems.push(format!("the durable name `{}`: {error}", route.name));
+            }
+            let retry = terms.retry.unwrap_or(service.retry);
+            if terms.quality == Quality::EffectivelyOnce && retry.horizon() >= REMEMBERED {
+                problems.push(format!(
+                    "the durable `{}` is tried again for {:?}, and what was handled is remembered for {REMEMBERED:?}: give \
+                     its `.retry(…)` fewer attempts or a shorter `.max_time(…)`",
+                    route.name,
+                    retry.horizon()
+                ));
             }
             Transport::Durable {
                 consumer: wire::consumer_name(&service.name, &route.name),

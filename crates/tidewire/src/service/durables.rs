@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tidewire_core::{Manifest, Retry, Start, wire};
+use tidewire_core::{Manifest, Quality, Retry, Start, wire};
 use tokio::sync::Mutex;
 
 use super::{check, start::stream_of};
@@ -12,6 +12,7 @@ use crate::{
     consumer::{ConsumerSpec, Depth, Desk, Gate, Runs, Work, declare},
     election::Patience,
     error_events::ErrorEvents,
+    inbox::Inbox,
     letters::Letters,
     route::{Carrier, Route},
     service_streams,
@@ -65,6 +66,14 @@ pub(super) async fn prepare(
         retry,
         by: format!("{service} {} ({instance})", manifest.version),
         runs: Runs::bucket(nats, service, replicas).await?,
+        inbox: if durables
+            .iter()
+            .any(|(_, terms, _)| terms.quality == Quality::EffectivelyOnce)
+        {
+            Some(Inbox::bucket(nats, service, replicas).await?)
+        } else {
+            None
+        },
         letters: Letters::new(nats.clone(), replicas, wiring.health.clone()),
         errors: ErrorEvents::start(wiring),
         suspect: Arc::default(),
@@ -84,6 +93,8 @@ struct Shared<'a> {
     retry: Retry,
     by: String,
     runs: Bucket,
+    /// Where a durable needs one.
+    inbox: Option<Bucket>,
     letters: Letters,
     errors: ErrorEvents,
     suspect: Arc<Mutex<()>>,
@@ -140,6 +151,11 @@ impl Shared<'_> {
             runs: Runs::new(self.runs.clone(), &route.name, &policy.retry),
             policy,
             letters: self.letters.clone(),
+            inbox: self
+                .inbox
+                .clone()
+                .filter(|_| terms.quality == Quality::EffectivelyOnce)
+                .map(|bucket| Inbox::new(bucket, route.name.clone())),
             errors: self.errors.clone(),
             suspect: self.suspect.clone(),
             stop: self.wiring.stop.clone(),

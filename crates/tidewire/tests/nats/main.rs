@@ -14,6 +14,7 @@ mod breakers;
 mod cloud_events;
 mod delivery;
 mod drain;
+mod effectively_once;
 mod failures;
 mod foreign;
 mod instances;

@@ -1,0 +1,142 @@
+//! One effect for one message.
+
+use std::time::Duration;
+
+use tidewire::{
+    Running, StartError,
+    async_nats::{Client, HeaderMap, HeaderValue, jetstream::stream},
+    extract::IdempotencyKey,
+    prelude::*,
+};
+
+use crate::support::{
+    PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, payments,
+    processed, quiet, server,
+};
+
+const PARCELS: &str = "ORDERS__SHIPPING";
+
+async fn ship(
+    State(seen): State<Seen>,
+    IdempotencyKey(key): IdempotencyKey,
+    booked: Emit<ParcelBooked>,
+    Event(paid): Event<PaymentProcessed>,
+) {
+    seen.note(key);
+    booked.emit(ParcelBooked {
+        payment_id: paid.payment_id,
+    });
+}
+
+async fn shipping(seen: &Seen, client: &Client) -> Running {
+    let durable = durable("ship", ship)
+        .retry(Retry::fixed(Duration::from_millis(50)))
+        .effectively_once();
+    let context = Context::new("orders.shipping").duplicate_window(Duration::from_millis(100));
+    let service = Service::new("shipping", "1.0.0")
+        .state(seen.clone())
+        .context(context)
+        .on(durable);
+    service.start(client.clone()).await.unwrap()
+}
+
+async fn parcels(client: &Client) -> u64 {
+    let stream = jetstream(client).get_stream(PARCELS).await.unwrap();
+    stream.cached_info().state.messages
+}
+
+/// Publishes a copy of the first message: as a sender does that came back after the duplicate window.
+async fn publish_again(client: &Client, copy: usize) {
+    let stream = jetstream(client).get_stream(PAYMENTS).await.unwrap();
+    let first = stream.get_raw_message(1).await.unwrap();
+    let mut headers = HeaderMap::new();
+    headers.append(
+        "Nats-Msg-Id",
+        format!("copy-{copy}").parse::<HeaderValue>().unwrap(),
+    );
+    let js = jetstream(client);
+    let sent = js.publish_with_headers(first.subject, headers, first.payload);
+    sent.await.unwrap().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_is_published_again_has_no_second_effect() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = shipping(&seen, &client).await;
+    payments.bus().publish(&processed("p")).await.unwrap();
+    eventually("it is shipped", async || parcels(&client).await == 1).await;
+    // The stream of the parcels forgets ids after 100 ms, as every stream does at some time.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for copy in 0..3 {
+        publish_again(&client, copy).await;
+    }
+    payments.bus().publish(&processed("q")).await.unwrap();
+    quiet(&client, PAYMENTS, "shipping__ship").await;
+    assert_eq!(
+        consumer(&client, PAYMENTS, "shipping__ship")
+            .await
+            .ack_floor
+            .stream_sequence,
+        5
+    );
+    assert_eq!(seen.len(), 2, "each of the two has run once");
+    assert_ne!(seen.sorted()[0], seen.sorted()[1]);
+    let stream = jetstream(&client).get_stream(PARCELS).await.unwrap();
+    let last = stream
+        .get_last_raw_message_by_subject("orders.shipping.parcel.booked.p")
+        .await
+        .unwrap();
+    // What is on record is sent again, for whoever sent it may have died before; the receiver knows it by its id.
+    let first: serde_json::Value =
+        serde_json::from_slice(&stream.get_raw_message(1).await.unwrap().payload).unwrap();
+    let last: serde_json::Value = serde_json::from_slice(&last.payload).unwrap();
+    assert_eq!(first, last);
+}
+
+/// The record is the point at which it is done: what could not be sent then is sent by the next attempt, and nothing
+/// runs for it.
+#[tokio::test]
+async fn what_is_on_record_and_not_sent_is_sent_by_the_next_attempt() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _shipping = shipping(&seen, &client).await;
+    payments.bus().publish(&processed("first")).await.unwrap();
+    eventually("it is shipped", async || parcels(&client).await == 1).await;
+    let js = jetstream(&client);
+    let limit = async |messages: i64| {
+        let stream = js.get_stream(PARCELS).await.unwrap();
+        let config = stream::Config {
+            max_messages: messages,
+            ..stream.cached_info().config.clone()
+        };
+        js.update_stream(config).await.unwrap();
+    };
+    limit(1).await;
+    payments.bus().publish(&processed("second")).await.unwrap();
+    eventually("it came again", async || {
+        let info = consumer(&client, PAYMENTS, "shipping__ship").await;
+        info.delivered.consumer_sequence > 3
+    })
+    .await;
+    limit(-1).await;
+    quiet(&client, PAYMENTS, "shipping__ship").await;
+    assert_eq!((parcels(&client).await, seen.len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_policy_that_outlives_the_memory_is_refused() {
+    let server = server();
+    let client = connect(&server).await;
+    let _payments = payments().start(client.clone()).await.unwrap();
+    let forever = Retry::fixed(Duration::from_secs(3600)).max_attempts(1000);
+    let durable = durable("ship", ship).retry(forever).effectively_once();
+    let service = Service::new("shipping", "1.0.0")
+        .state(Seen::default())
+        .context(Context::new("orders.shipping"));
+    let error = service.on(durable).start(client).await.unwrap_err();
+    assert!(matches!(error, StartError::Declaration { .. }));
+    assert!(error.to_string().contains("fewer attempts"), "{error}");
+}

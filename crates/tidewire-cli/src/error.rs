@@ -55,6 +55,7 @@ fn is_fault(error: &OpsError) -> bool {
             | OpsError::KeyMissing { .. }
             | OpsError::KeyGiven { .. }
             | OpsError::Schema { .. }
+            | OpsError::Letter(_)
             | OpsError::Publish(_)
             | OpsError::Ask(_)
     )

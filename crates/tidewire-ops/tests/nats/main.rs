@@ -1,0 +1,7 @@
+//! What operators ask and do, against a real server.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod discard;
+#[path = "../support/letters.rs"]
+mod letters;
+mod listing;

@@ -1,8 +1,12 @@
 //! `tidewire dlq`.
 
 mod discard;
+mod edit;
+mod export;
+mod import;
 mod ls;
 mod moment;
+mod replay;
 mod select;
 mod show;
 
@@ -33,13 +37,21 @@ pub(crate) struct DlqArgs {
 enum DlqVerb {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
+    Replay(replay::ReplayArgs),
+    Edit(edit::EditArgs),
     Discard(discard::DiscardArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
 }
 
 pub(crate) async fn dlq(args: DlqArgs, out: Output) -> Result<ExitCode, CliError> {
     match args.verb {
         DlqVerb::Ls(args) => ls::ls(args, out).await,
         DlqVerb::Show(args) => show::show(args, out).await,
+        DlqVerb::Replay(args) => replay::replay(args, out).await,
+        DlqVerb::Edit(args) => edit::edit(args, out).await,
+        DlqVerb::Export(args) => export::export(args, out).await,
+        DlqVerb::Import(args) => import::import(args, out).await,
         DlqVerb::Discard(args) => discard::discard(args, out).await,
     }
 }

@@ -5,10 +5,14 @@
 
 mod append;
 mod discard;
+mod edit;
 mod error;
+mod export;
 mod group;
+mod import;
 mod listed;
 mod read;
+mod replay;
 mod selection;
 mod view;
 
@@ -21,9 +25,13 @@ use tidewire::{
 
 use crate::error::OpsError;
 pub use discard::Discarded;
+pub use edit::{Edit, Edited};
 pub use error::LetterError;
+pub use export::Exported;
 pub use group::{Group, groups};
+pub use import::Imported;
 pub use listed::{Listed, Listing, Unreadable, state_name};
+pub use replay::{Replay, ReplayEnd, Replayed};
 pub use selection::Selection;
 pub use view::{LetterView, Message, RecordView};
 

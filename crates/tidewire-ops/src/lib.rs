@@ -28,8 +28,8 @@ mod schema;
 mod tail;
 
 pub use dead_letters::{
-    DeadLetters, Discarded, Group, LetterError, LetterView, Listed, Listing, Message, RecordView, Selection,
-    Unreadable, groups, state_name,
+    DeadLetters, Discarded, Edit, Edited, Exported, Group, Imported, LetterError, LetterView, Listed,
+    Listing, Message, RecordView, Replay, ReplayEnd, Replayed, Selection, Unreadable, groups, state_name,
 };
 pub use diff::{Change, Difference, FieldChange, Section, diff};
 pub use draft::Draft;

@@ -49,7 +49,11 @@ impl DeadLetters {
     /// [`OpsError`] where the stream cannot be read.
     pub async fn list(&self, selection: &Selection) -> Result<Listing, OpsError> {
         let heads = self
-            .heads(&self.stream, &selection.subjects(), DeliverPolicy::All)
+            .heads(
+                (&self.stream, wire::DLQ_STREAM),
+                &selection.subjects(),
+                DeliverPolicy::All,
+            )
             .await?;
         let mut by_subject: HashMap<String, Vec<Head>> = HashMap::new();
         for head in heads {
@@ -156,7 +160,7 @@ impl DeadLetters {
     /// The heads of all messages of a stream on these subjects, in their order.
     pub(super) async fn heads(
         &self,
-        stream: &Stream<()>,
+        (stream, name): (&Stream<()>, &str),
         subjects: &str,
         from: DeliverPolicy,
     ) -> Result<Vec<Head>, OpsError> {
@@ -208,7 +212,7 @@ impl DeadLetters {
             Ok::<_, BoxError>(heads)
         };
         let read = self.nats.unless_refused(reading).await?;
-        read.map_err(|error| unread(wire::DLQ_STREAM, error))
+        read.map_err(|error| unread(name, error))
     }
 }
 
@@ -224,7 +228,7 @@ pub(super) fn unread(stream: &str, error: impl Into<BoxError>) -> OpsError {
 }
 
 /// When a record was first stored: an imported one says it, for its place in the stream is a new one.
-fn recorded(headers: &[(String, String)], stored: Timestamp) -> Timestamp {
+pub(super) fn recorded(headers: &[(String, String)], stored: Timestamp) -> Timestamp {
     let said = headers.iter().find(|(name, _)| name == wire::TW_RECORDED);
     said.and_then(|(_, time)| time.parse().ok()).unwrap_or(stored)
 }

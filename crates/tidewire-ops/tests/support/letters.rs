@@ -1,11 +1,12 @@
 //! Dead letters as a service writes them, and a service that hears them again; both by hand, on a real server.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use tidewire::{
     Connection, Timestamp,
     async_nats::{
         HeaderMap, HeaderName, HeaderValue,
-        jetstream::{object_store, stream},
+        jetstream::{consumer::pull, object_store, stream},
     },
     dead_letter::{Act, LetterId, Original, OriginalHeaders, Record, Trouble},
     wire,
@@ -223,4 +224,86 @@ pub(crate) fn map<N: AsRef<str>>(headers: &[(N, String)]) -> HeaderMap {
         map.append(name, value.parse::<HeaderValue>().unwrap());
     }
     map
+}
+
+/// A message that a handler hears again.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) id: LetterId,
+    /// The claim, which the answer follows.
+    pub(crate) record: u64,
+    pub(crate) original: Original,
+    pub(crate) headers: HeaderMap,
+}
+
+/// The service's ear: what comes to its handlers again, one by one.
+pub(crate) struct Service {
+    nats: Connection,
+    messages: pull::Ordered,
+}
+
+impl Service {
+    pub(crate) async fn start(world: &World) -> Self {
+        let stream = world.nats.jetstream().get_stream("TW_PAYMENTS").await.unwrap();
+        let config = pull::OrderedConfig {
+            filter_subject: "retry.payments.>".into(),
+            ..pull::OrderedConfig::default()
+        };
+        let messages = stream
+            .create_consumer(config)
+            .await
+            .unwrap()
+            .messages()
+            .await
+            .unwrap();
+        Self {
+            nats: world.nats.clone(),
+            messages,
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Heard {
+        let message = self.messages.next().await.unwrap().unwrap();
+        let headers = message.headers.clone().unwrap();
+        let text = |name: &str| headers.get(name).unwrap().as_str().to_owned();
+        let pairs: Vec<_> = headers
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())))
+            .collect();
+        Heard {
+            id: text(wire::TW_LETTER).parse().unwrap(),
+            record: text(wire::TW_RECORD).parse().unwrap(),
+            original: Original::unwrap(pairs.into_iter(), &message.payload).unwrap(),
+            headers: headers.clone(),
+        }
+    }
+
+    /// Writes what came of a message, guarded by its claim.
+    pub(crate) async fn answer(&mut self, heard: &Heard, act: Act) {
+        let of = failed(heard.original.sequence, "unused");
+        let original = (act == Act::Failed).then(|| heard.original.clone());
+        let written = of
+            .after_replay(act, original)
+            .write(self.nats.client().max_payload());
+        let mut headers = map(&written.headers);
+        let expected: HeaderName = wire::EXPECTED_LAST_SUBJECT_SEQUENCE.parse().unwrap();
+        headers.append(expected, heard.record.to_string().parse::<HeaderValue>().unwrap());
+        let subject = wire::letter_subject(SERVICE, DURABLE, heard.id.as_str());
+        let js = self.nats.jetstream();
+        js.publish_with_headers(subject, headers, written.body)
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+    }
+
+    /// Answers everything with one act, until the returned task is dropped with its runtime.
+    pub(crate) fn always(mut self, act: Act) {
+        tokio::spawn(async move {
+            loop {
+                let heard = self.next().await;
+                self.answer(&heard, act).await;
+            }
+        });
+    }
 }

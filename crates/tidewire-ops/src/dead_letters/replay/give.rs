@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use tidewire::{
-    Timestamp,
     dead_letter::{Act, Letter, LetterState, Original},
     wire,
 };
@@ -32,8 +31,6 @@ pub(super) struct Claimed {
     pub(super) record: u64,
     /// Whether it was made before.
     pub(super) before: bool,
-    /// Nothing that follows from it is older: the time of the record that it is, or follows.
-    pub(super) since: Timestamp,
 }
 
 impl DeadLetters {
@@ -103,7 +100,6 @@ impl DeadLetters {
             return Err(LetterError::Unknown { what }.into());
         };
         let record = letter.last_sequence();
-        let since = letter.records().last().map(|last| last.time).unwrap_or_default();
         match letter.state() {
             LetterState::Replaying => {
                 let reason = letter
@@ -125,7 +121,6 @@ impl DeadLetters {
                     message,
                     record,
                     before: true,
-                    since,
                 }));
             }
             // One that was discarded may be replayed by who names it; not by who listed it while it was open.
@@ -141,7 +136,6 @@ impl DeadLetters {
                 message,
                 record,
                 before: false,
-                since,
             })),
             None => Ok(Err(ReplayEnd::Refused {
                 reason: self.outrun(listed).await?.to_string(),

@@ -68,12 +68,15 @@ impl DeadLetters {
         };
         let id = format!("{}.{}", listed.letter, claimed.record);
         let earlier = match claimed.before {
-            true => self.published(&claimed, &stream, subject, &id).await?,
+            true => self.published(listed, &claimed, &stream, subject, &id).await?,
             false => None,
         };
         let sequence = match earlier {
             Some(sequence) => sequence,
-            None => match self.publish_again(&claimed, &stream, subject, &id).await? {
+            None => match self
+                .publish_again(listed, &claimed, &stream, subject, &id)
+                .await?
+            {
                 Ok(sequence) => sequence,
                 Err(error) => return Ok(refused(&error)),
             },
@@ -97,6 +100,7 @@ impl DeadLetters {
 
     async fn publish_again(
         &self,
+        listed: &Listed,
         claimed: &Claimed,
         stream: &str,
         subject: &str,
@@ -133,7 +137,7 @@ impl DeadLetters {
                 sequence,
                 duplicate: true,
             }) => {
-                if self.published(claimed, stream, subject, id).await? == Some(sequence) {
+                if self.published(listed, claimed, stream, subject, id).await? == Some(sequence) {
                     return Ok(Ok(sequence));
                 }
                 let (stream, id) = (stream.to_owned(), id.to_owned());
@@ -151,20 +155,24 @@ impl DeadLetters {
     /// The place of a message that an earlier run published before it was killed.
     async fn published(
         &self,
+        listed: &Listed,
         claimed: &Claimed,
         stream: &str,
         subject: &str,
         id: &str,
     ) -> Result<Option<u64>, OpsError> {
         let handle = api::handle(&self.nats, stream).await?;
-        let since = claimed.since.unix_millis().div_euclid(1000);
-        let from = match DateTime::from_unix_timestamp(since) {
+        let letter = self.read(listed).await?;
+        let mut records = letter.records().iter();
+        let claim = records.find(|stored| stored.sequence == claimed.record);
+        let since = claim.map(|claim| claim.time).unwrap_or_default();
+        let from = match DateTime::from_unix_timestamp(since.unix_millis().div_euclid(1000)) {
             Ok(start_time) => DeliverPolicy::ByStartTime { start_time },
             Err(_) => DeliverPolicy::All,
         };
         let heads = self.heads((&handle, stream), subject, from).await?;
         let has_id = |head: &&Head| {
-            head.time >= claimed.since
+            head.time >= since
                 && head
                     .headers
                     .iter()

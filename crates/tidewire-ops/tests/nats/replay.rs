@@ -103,10 +103,13 @@ async fn two_tools_at_once_send_each_letter_once() {
         ids.push(world.letter(&failed(sequence, "metrics.cpu")).await);
     }
     let (dead, letters) = all(&world).await;
+    // Another process has another connection.
+    let nats = tidewire::connect(world.server.url()).await.unwrap();
+    let second = DeadLetters::open(&nats, "bob@desk").await.unwrap();
     Service::start(&world).await.always(Act::Handled);
     let (one, other) = tokio::join!(
         replayed(&dead, letters.clone(), HOW),
-        replayed(&dead, letters.clone(), HOW)
+        replayed(&second, letters, HOW)
     );
     assert_eq!((one.len(), other.len()), (30, 30));
     assert_eq!(sent(&world).await, 30);

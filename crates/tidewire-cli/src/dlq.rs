@@ -82,7 +82,7 @@ async fn open_to_read(connect: &ConnectArgs) -> Result<Option<DeadLetters>, CliE
 fn announce(out: &Output, letters: &[Listed], what: &str) -> Result<(), CliError> {
     let count = match letters.len() {
         1 => "1 letter".into(),
-        count => format!("{count} letters"),
+        count => format!("{count} letters, each"),
     };
     out.line(format_args!("{count} to be {what}"))?;
     for letter in letters.iter().take(SHOWN) {

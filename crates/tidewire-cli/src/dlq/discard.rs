@@ -17,8 +17,6 @@ use crate::{
 /// The message stays in the stream of dead letters; it is no longer listed and no longer replayed with others.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DiscardArgs {
-    #[command(flatten)]
-    chosen: ChosenArgs,
     /// Why
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: String,
@@ -31,6 +29,8 @@ pub(super) struct DiscardArgs {
     /// Print JSON: an object for each letter
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    chosen: ChosenArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }

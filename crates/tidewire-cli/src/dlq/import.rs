@@ -47,7 +47,7 @@ pub(super) async fn import(args: ImportArgs, out: Output) -> Result<ExitCode, Cl
         }
     }
     out.line(format_args!(
-        "{stored} stored, {there} were there and are left as they were"
+        "stored: {stored}; there before, and left as they were: {there}"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

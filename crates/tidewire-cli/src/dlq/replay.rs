@@ -16,8 +16,6 @@ use crate::{ask::may_go_on, connect::ConnectArgs, error::CliError, output::Outpu
 /// alone. Exits with 1 where one was not handled.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ReplayArgs {
-    #[command(flatten)]
-    chosen: ChosenArgs,
     /// Publish each message to its own subject again, for every reader of it, under a new id
     #[arg(long)]
     to_subject: bool,
@@ -37,6 +35,8 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    chosen: ChosenArgs,
+    #[command(flatten)]
     connect: ConnectArgs,
 }
 
@@ -45,9 +45,9 @@ pub(super) async fn replay(args: ReplayArgs, out: Output) -> Result<ExitCode, Cl
     let letters = args.chosen.letters(&dead).await?;
     if !args.json {
         let what = if args.to_subject {
-            "published to their subjects again"
+            "published to its subject again"
         } else {
-            "given back to their handlers"
+            "given back to the handler that failed"
         };
         announce(&out, &letters, what)?;
     }

@@ -43,7 +43,7 @@ pub(super) struct ChosenArgs {
     /// A letter or a group, as `tidewire dlq ls` names them
     #[arg(value_name = "LETTER|GROUP")]
     what: Option<String>,
-    /// Every open letter
+    /// Every letter that is open or being replayed
     #[arg(long, conflicts_with = "what")]
     all: bool,
     #[command(flatten)]

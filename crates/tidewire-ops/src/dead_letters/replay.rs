@@ -92,6 +92,10 @@ impl DeadLetters {
                             ),
                         );
                     }
+                    Given::Ended(end @ ReplayEnd::Refused { .. }) => {
+                        done(&Replayed::of(&letter, end));
+                        stop(lanes.close(lane), &letter, &mut done);
+                    }
                     Given::Ended(end) => {
                         done(&Replayed::of(&letter, end));
                         lanes.free(lane);
@@ -140,14 +144,7 @@ impl DeadLetters {
                             &sent.letter,
                             ReplayEnd::Unanswered { within: how.within },
                         ));
-                        for letter in lanes.close(lane) {
-                            done(&Replayed::of(
-                                &letter,
-                                ReplayEnd::Behind {
-                                    of: sent.letter.letter.to_string(),
-                                },
-                            ));
-                        }
+                        stop(lanes.close(lane), &sent.letter, &mut done);
                     }
                 }
             }
@@ -177,6 +174,14 @@ enum Given {
     UnderWay { record: u64 },
     /// There is nothing to wait for.
     Ended(ReplayEnd),
+}
+
+/// Reports letters that would overtake one of their key.
+fn stop(waiting: impl IntoIterator<Item = Listed>, behind: &Listed, done: &mut impl FnMut(&Replayed)) {
+    for letter in waiting {
+        let of = behind.letter.to_string();
+        done(&Replayed::of(&letter, ReplayEnd::Behind { of }));
+    }
 }
 
 async fn until(wake: Option<Instant>) {

@@ -295,3 +295,25 @@ async fn a_discarded_letter_is_replayed_for_who_names_it_alone() {
     let ends = replayed(&dead, named, HOW).await;
     assert!(matches!(ends[0].end, ReplayEnd::Handled), "{ends:?}");
 }
+
+#[tokio::test]
+async fn two_tools_at_once_keep_the_order_of_a_key() {
+    let world = World::start().await;
+    let keyed = "orders.payments.payment.processed.p-1";
+    for (sequence, subject) in [(1, keyed), (2, keyed), (3, "metrics.cpu")] {
+        world.letter(&failed(sequence, subject)).await;
+    }
+    let (dead, letters) = all(&world).await;
+    let mut service = Service::start(&world).await;
+    let soon = Replay {
+        within: Duration::from_millis(300),
+        ..HOW
+    };
+    // Nobody answers: whichever tool comes second must not send the next of the key either.
+    tokio::join!(
+        replayed(&dead, letters.clone(), soon),
+        replayed(&dead, letters, soon)
+    );
+    let order = [service.next().await, service.next().await].map(|heard| heard.original.sequence);
+    assert_eq!((order, sent(&world).await), ([1, 3], 2));
+}

@@ -95,51 +95,68 @@ impl DeadLetters {
         to_subject: Option<&str>,
     ) -> Result<Result<Claimed, ReplayEnd>, OpsError> {
         let letter = self.read(listed).await?;
+        if let Some(standing) = standing(&letter, listed, to_subject) {
+            return Ok(standing);
+        }
         let Some(message) = letter.message().cloned() else {
             let what = listed.letter.to_string();
             return Err(LetterError::Unknown { what }.into());
         };
-        let record = letter.last_sequence();
-        match letter.state() {
-            LetterState::Replaying => {
-                let reason = letter
-                    .records()
-                    .last()
-                    .and_then(|last| last.record.reason.as_deref());
-                let claimed_to = reason.and_then(|reason| reason.strip_prefix(TO_SUBJECT));
-                if claimed_to != to_subject {
-                    let error = LetterError::ClaimedOtherwise {
-                        letter: listed.letter.clone(),
-                        to_subject: claimed_to.is_some(),
-                    };
-                    return Ok(Err(ReplayEnd::Refused {
-                        reason: error.to_string(),
-                    }));
-                }
-                return Ok(Ok(Claimed {
-                    letter,
-                    message,
-                    record,
-                    before: true,
-                }));
-            }
-            // One that was discarded may be replayed by who names it; not by who listed it while it was open.
-            LetterState::Discarded if listed.state == LetterState::Discarded => {}
-            LetterState::Open => {}
-            state => return Ok(Err(ReplayEnd::Closed { state })),
-        }
         let reason = to_subject.map(|subject| format!("{TO_SUBJECT}{subject}"));
         let act = self.act(Act::Replayed, &listed.consumer, reason.as_deref());
-        match self.append(listed, &act, record).await? {
-            Some(record) => Ok(Ok(Claimed {
+        if let Some(record) = self.append(listed, &act, letter.last_sequence()).await? {
+            return Ok(Ok(Claimed {
                 letter,
                 message,
                 record,
                 before: false,
-            })),
-            None => Ok(Err(ReplayEnd::Refused {
-                reason: self.outrun(listed).await?.to_string(),
-            })),
+            }));
+        }
+        // Whoever replays it too is awaited, so that the next letter of its key does not overtake it.
+        let letter = self.read(listed).await?;
+        Ok(standing(&letter, listed, to_subject).unwrap_or_else(|| {
+            let error = LetterError::Outrun {
+                letter: letter.id.clone(),
+                state: letter.state(),
+            };
+            Err(ReplayEnd::Refused {
+                reason: error.to_string(),
+            })
+        }))
+    }
+}
+
+/// What there is to do with a letter that cannot be claimed as it stands; `None` where it can.
+fn standing(
+    letter: &Letter,
+    listed: &Listed,
+    to_subject: Option<&str>,
+) -> Option<Result<Claimed, ReplayEnd>> {
+    let state = letter.state();
+    match state {
+        LetterState::Open => None,
+        // One that was discarded may be replayed by who names it; not by who listed it while it was open.
+        LetterState::Discarded if listed.state == LetterState::Discarded => None,
+        LetterState::Handled | LetterState::Discarded => Some(Err(ReplayEnd::Closed { state })),
+        LetterState::Replaying => {
+            let claim = letter.records().last()?;
+            let reason = claim.record.reason.as_deref();
+            let claimed_to = reason.and_then(|reason| reason.strip_prefix(TO_SUBJECT));
+            if claimed_to == to_subject {
+                return Some(Ok(Claimed {
+                    message: letter.message()?.clone(),
+                    record: claim.sequence,
+                    letter: letter.clone(),
+                    before: true,
+                }));
+            }
+            let error = LetterError::ClaimedOtherwise {
+                letter: letter.id.clone(),
+                to_subject: claimed_to.is_some(),
+            };
+            Some(Err(ReplayEnd::Refused {
+                reason: error.to_string(),
+            }))
         }
     }
 }

@@ -50,7 +50,7 @@ pub enum ReplayEnd {
         #[serde(rename = "within_seconds", serialize_with = "as_seconds")]
         within: Duration,
     },
-    /// It was not sent, for one before it with the same key was not answered.
+    /// It was not sent, for one before it with the same key did not come to its end.
     Behind {
         /// The letter before it.
         of: String,
@@ -115,7 +115,7 @@ impl fmt::Display for ReplayEnd {
             ),
             Self::Behind { of } => write!(
                 f,
-                "not sent, for {of} before it with the same key is not answered"
+                "not sent, for {of} before it, with the same key, did not come to its end"
             ),
             Self::Closed { state } => write!(f, "{} already, nothing was sent", state_name(*state)),
             Self::Refused { reason } => f.write_str(reason),

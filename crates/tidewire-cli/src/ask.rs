@@ -2,12 +2,25 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use clap::Args;
+
 use crate::error::CliError;
 
+// The flags of a verb that asks first; no doc comment, for clap would show it in place of the verb's own.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct AskArgs {
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Whether to go on: told by a flag, or by somebody at a terminal.
-pub(crate) fn may_go_on(yes: bool) -> Result<bool, CliError> {
-    if yes {
-        return Ok(true);
+pub(crate) fn may_go_on(args: AskArgs) -> Result<bool, CliError> {
+    if args.dry_run || args.yes {
+        return Ok(!args.dry_run);
     }
     if !io::stdin().is_terminal() {
         return Err(CliError::Usage(

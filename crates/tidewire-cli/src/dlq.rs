@@ -25,7 +25,7 @@ use crate::{
 
 /// Look at what could not be handled, give it back, change it, give it up
 ///
-/// Dead letters are in the stream TIDEWIRE_DLQ, whole. Whatever is done about one is recorded there with who did it, and is
+/// Dead letters are in a stream of their own, whole. Whatever is done about one is recorded there with who did it, and is
 /// done once, however often it is run and by how many.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DlqArgs {

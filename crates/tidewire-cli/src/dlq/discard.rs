@@ -6,7 +6,7 @@ use clap::{Args, builder::NonEmptyStringValueParser};
 
 use super::{announce, open, select::ChosenArgs};
 use crate::{
-    ask::may_go_on,
+    ask::{AskArgs, may_go_on},
     connect::ConnectArgs,
     error::CliError,
     output::{Output, note},
@@ -20,12 +20,8 @@ pub(super) struct DiscardArgs {
     /// Why
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: String,
-    /// Only show what would be discarded
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    ask: AskArgs,
     /// Print JSON: an object for each letter
     #[arg(long)]
     json: bool,
@@ -44,10 +40,7 @@ pub(super) async fn discard(args: DiscardArgs, out: Output) -> Result<ExitCode, 
     if !args.json {
         announce(&out, &letters, "discarded")?;
     }
-    if args.dry_run || letters.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if !may_go_on(args.yes)? {
+    if letters.is_empty() || !may_go_on(args.ask)? {
         return Ok(ExitCode::SUCCESS);
     }
     let (mut now, mut before, mut failed) = (0, 0, 0);

@@ -7,7 +7,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tidewire_ops::{Replay, ReplayEnd};
 
 use super::{announce, open, select::ChosenArgs};
-use crate::{ask::may_go_on, connect::ConnectArgs, error::CliError, output::Output, span::span};
+use crate::{
+    ask::{AskArgs, may_go_on},
+    connect::ConnectArgs,
+    error::CliError,
+    output::Output,
+    span::span,
+};
 
 /// Give letters back to the handler that failed on them
 ///
@@ -25,12 +31,8 @@ pub(super) struct ReplayArgs {
     /// How long a handler may take for one letter, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span)]
     timeout: Duration,
-    /// Only show what would be sent
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    ask: AskArgs,
     /// Print JSON: an object for each letter
     #[arg(long)]
     json: bool,
@@ -51,7 +53,7 @@ pub(super) async fn replay(args: ReplayArgs, out: Output) -> Result<ExitCode, Cl
         };
         announce(&out, &letters, what)?;
     }
-    if args.dry_run || letters.is_empty() || !may_go_on(args.yes)? {
+    if letters.is_empty() || !may_go_on(args.ask)? {
         return Ok(ExitCode::SUCCESS);
     }
     let how = Replay {

@@ -139,7 +139,7 @@ impl DeadLetters {
             store.put(object.as_str(), &mut &body[..]).await?;
             Ok::<_, BoxError>(())
         };
-        let put = self.nats.unless_refused(putting).await?;
+        let put = self.nats.unless_refused(Box::pin(putting)).await?;
         put.map_err(|error| LetterError::Object {
             object: object.clone(),
             done: "stored",

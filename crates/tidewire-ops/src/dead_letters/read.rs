@@ -137,7 +137,7 @@ impl DeadLetters {
         })
     }
 
-    /// What the object store holds under a name.
+    /// What the object store holds under a name. (The futures of the client are large, so they are boxed, here and below.)
     async fn object(&self, object: &str) -> Result<Bytes, OpsError> {
         let reading = async {
             let store = self
@@ -149,7 +149,7 @@ impl DeadLetters {
             store.get(object).await?.read_to_end(&mut body).await?;
             Ok::<_, BoxError>(body.into())
         };
-        let read = self.nats.unless_refused(reading).await?;
+        let read = self.nats.unless_refused(Box::pin(reading)).await?;
         Ok(read.map_err(|error| LetterError::Object {
             object: object.into(),
             done: "read",
@@ -211,7 +211,7 @@ impl DeadLetters {
             drop(stream.delete_consumer(&consumer.cached_info().name).await);
             Ok::<_, BoxError>(heads)
         };
-        let read = self.nats.unless_refused(reading).await?;
+        let read = self.nats.unless_refused(Box::pin(reading)).await?;
         read.map_err(|error| unread(name, error))
     }
 }

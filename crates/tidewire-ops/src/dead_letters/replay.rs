@@ -115,18 +115,13 @@ impl DeadLetters {
                 () = until(wake) => None,
             };
             let now = Instant::now();
-            let answered: Vec<String> = match subject {
-                Some(subject) => under_way
-                    .contains_key(&subject)
-                    .then_some(subject)
-                    .into_iter()
-                    .collect(),
-                None => {
-                    let late = under_way.iter().filter(|(_, (_, sent))| sent.deadline <= now);
-                    late.map(|(subject, _)| subject.clone()).collect()
-                }
+            let due: Vec<String> = if let Some(subject) = subject {
+                vec![subject]
+            } else {
+                let late = under_way.iter().filter(|(_, (_, sent))| sent.deadline <= now);
+                late.map(|(subject, _)| subject.clone()).collect()
             };
-            for subject in answered {
+            for subject in due {
                 let Some((lane, sent)) = under_way.remove(&subject) else {
                     continue;
                 };

@@ -64,9 +64,9 @@ async fn what_was_exported_and_imported_is_the_same_to_the_byte() {
         assert_eq!(dead.import(number + 1, line).await.unwrap(), Imported::Stored);
     }
     assert_eq!(lines(&other).await, lines_before);
-    let (here, letters_here) = all(&world).await;
-    let (there, letters_there) = all(&other).await;
-    for (one, two) in letters_here.iter().zip(&letters_there) {
+    let (here, ours) = all(&world).await;
+    let (there, theirs) = all(&other).await;
+    for (one, two) in ours.iter().zip(&theirs) {
         let (one, two) = (here.read(one).await.unwrap(), there.read(two).await.unwrap());
         assert_eq!((&one.id, one.state()), (&two.id, two.state()));
         let records = |letter: &tidewire::dead_letter::Letter| {
@@ -101,7 +101,7 @@ async fn an_import_that_was_broken_off_is_brought_to_its_end_and_others_letters_
     half["records"].as_array_mut().unwrap().truncate(1);
     dead.import(1, &half.to_string()).await.unwrap();
     assert_eq!(dead.import(1, &line).await.unwrap(), Imported::Stored);
-    assert_eq!(lines(&other).await, [line.clone()]);
+    assert_eq!(lines(&other).await, std::slice::from_ref(&line));
 
     // The same message failed here by itself, with another story.
     let third = World::start().await;

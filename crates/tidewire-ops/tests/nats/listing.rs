@@ -30,7 +30,7 @@ async fn groups_hold_what_failed_alike_and_count_states() {
         world
             .letter(&Failed {
                 error: "order o-9000 is unknown",
-                last_failed: "2026-03-21T10:00:00Z",
+                at: "2026-03-21T10:00:00Z",
                 ..failed(2, processed)
             })
             .await,
@@ -68,6 +68,9 @@ async fn groups_hold_what_failed_alike_and_count_states() {
     assert_eq!(letters[0].state, LetterState::Discarded);
 }
 
+/// Narrows a selection of everything.
+type Narrow = fn(&mut Selection);
+
 #[tokio::test]
 async fn each_filter_leaves_what_it_names() {
     let world = World::start().await;
@@ -89,122 +92,59 @@ async fn each_filter_leaves_what_it_names() {
     world
         .letter(&Failed {
             class: "malformed",
-            last_failed: "2026-03-22T10:00:00Z",
+            at: "2026-03-22T10:00:00Z",
             ..failed(4, "orders.payments.payment.processed.p-4")
         })
         .await;
     let all = listed(&world, Selection::default()).await;
     assert_eq!(places(&all), [1, 2, 3, 4]);
-    let text = |text: &str| Some(text.to_owned());
-    let none = Selection::default;
-    for (selection, wanted) in [
+    let filters: [(Narrow, &[u64]); 11] = [
+        (|of| of.service = Some("shipping".into()), &[3]),
+        (|of| of.durable = Some("ship".into()), &[1, 3, 4]),
+        (|of| of.durable = Some("payments__ship".into()), &[1, 4]),
         (
-            Selection {
-                service: text("shipping"),
-                ..none()
-            },
-            vec![3],
+            |of| (of.service, of.durable) = (Some("payments".into()), Some("bill".into())),
+            &[2],
         ),
         (
-            Selection {
-                durable: text("ship"),
-                ..none()
-            },
-            vec![1, 3, 4],
+            |of| (of.service, of.durable) = (Some("shipping".into()), Some("payments__ship".into())),
+            &[],
         ),
+        (|of| of.class = Some("malformed".into()), &[4]),
         (
-            Selection {
-                durable: text("payments__ship"),
-                ..none()
-            },
-            vec![1, 4],
+            |of| of.message = Some("orders.payments.payment.processed".into()),
+            &[1, 4],
         ),
-        (
-            Selection {
-                service: text("payments"),
-                durable: text("bill"),
-                ..none()
-            },
-            vec![2],
-        ),
-        (
-            Selection {
-                service: text("shipping"),
-                durable: text("payments__ship"),
-                ..none()
-            },
-            vec![],
-        ),
-        (
-            Selection {
-                class: text("malformed"),
-                ..none()
-            },
-            vec![4],
-        ),
-        (
-            Selection {
-                message: text("orders.payments.payment.processed"),
-                ..none()
-            },
-            vec![1, 4],
-        ),
-        (
-            Selection {
-                message: text("metrics.>"),
-                ..none()
-            },
-            vec![3],
-        ),
-        (
-            Selection {
-                key: text("p.1"),
-                ..none()
-            },
-            vec![1],
-        ),
-        (
-            Selection {
-                since: Some(time("2026-03-22T10:00:00Z")),
-                ..none()
-            },
-            vec![4],
-        ),
-        (
-            Selection {
-                until: Some(time("2026-03-22T10:00:00Z")),
-                ..none()
-            },
-            vec![1, 2, 3],
-        ),
-        (
-            Selection {
-                group: Some(all[1].group.clone()),
-                ..none()
-            },
-            vec![2],
-        ),
-        (
-            Selection {
-                letter: Some(all[2].letter.clone()),
-                ..none()
-            },
-            vec![3],
-        ),
-        (
-            Selection {
-                service: text("*"),
-                ..none()
-            },
-            vec![],
-        ),
-    ] {
+        (|of| of.message = Some("metrics.>".into()), &[3]),
+        (|of| of.key = Some("p.1".into()), &[1]),
+        (|of| of.since = Some(time("2026-03-22T10:00:00Z")), &[4]),
+        (|of| of.until = Some(time("2026-03-22T10:00:00Z")), &[1, 2, 3]),
+    ];
+    for (filter, wanted) in filters {
+        let mut selection = Selection::default();
+        filter(&mut selection);
         assert_eq!(
             places(&listed(&world, selection.clone()).await),
             wanted,
             "{selection:?}"
         );
     }
+    let group = Selection {
+        group: Some(all[1].group.clone()),
+        ..Selection::default()
+    };
+    assert_eq!(places(&listed(&world, group).await), [2]);
+    let letter = Selection {
+        letter: Some(all[2].letter.clone()),
+        ..Selection::default()
+    };
+    assert_eq!(places(&listed(&world, letter).await), [3]);
+    // A wildcard is no name.
+    let star = Selection {
+        service: Some("*".into()),
+        ..Selection::default()
+    };
+    assert_eq!(places(&listed(&world, star).await), [0; 0]);
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ impl World {
         publish.unwrap().await.unwrap().sequence
     }
 
-    /// Everything in a stream: sequence, subject, headers by name, body.
+    /// Everything in a stream: subject, headers by name, body.
     pub(crate) async fn stored(&self, stream: &str) -> Vec<Stored> {
         let stream = self.nats.jetstream().get_stream(stream).await.unwrap();
         let mut all = Vec::new();
@@ -105,7 +105,6 @@ impl World {
                 continue;
             };
             all.push(Stored {
-                sequence,
                 subject: message.subject.to_string(),
                 headers: message.headers,
                 body: message.payload,
@@ -124,7 +123,6 @@ impl World {
 
 /// A stored message.
 pub(crate) struct Stored {
-    pub(crate) sequence: u64,
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -151,7 +149,8 @@ pub(crate) struct Failed<'a> {
     pub(crate) payload: Bytes,
     pub(crate) class: &'a str,
     pub(crate) error: &'a str,
-    pub(crate) last_failed: &'a str,
+    /// When the last attempt failed.
+    pub(crate) at: &'a str,
 }
 
 /// The letter of the message at `sequence`, whose key is `p-<key>`.
@@ -165,7 +164,7 @@ pub(crate) fn failed(sequence: u64, subject: &'static str) -> Failed<'static> {
         payload: format!(r#"{{"number":{sequence}}}"#).into(),
         class: "exhausted",
         error: "no gateway",
-        last_failed: "2026-03-20T10:00:08Z",
+        at: "2026-03-20T10:00:08Z",
     }
 }
 
@@ -195,7 +194,7 @@ impl Failed<'_> {
                 chain: vec!["connection refused".into()],
                 attempts: 8,
                 first_failed: time("2026-03-20T10:00:01Z"),
-                last_failed: time(self.last_failed),
+                last_failed: time(self.at),
             }),
             original,
         }
@@ -230,8 +229,6 @@ pub(crate) fn map<N: AsRef<str>>(headers: &[(N, String)]) -> HeaderMap {
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) id: LetterId,
-    /// The claim, which the answer follows.
-    pub(crate) record: u64,
     pub(crate) original: Original,
     pub(crate) headers: HeaderMap,
 }
@@ -272,7 +269,6 @@ impl Service {
             .collect();
         Heard {
             id: text(wire::TW_LETTER).parse().unwrap(),
-            record: text(wire::TW_RECORD).parse().unwrap(),
             original: Original::unwrap(pairs.into_iter(), &message.payload).unwrap(),
             headers: headers.clone(),
         }
@@ -287,7 +283,7 @@ impl Service {
             .write(self.nats.client().max_payload());
         let mut headers = map(&written.headers);
         let expected: HeaderName = wire::EXPECTED_LAST_SUBJECT_SEQUENCE.parse().unwrap();
-        headers.append(expected, heard.record.to_string().parse::<HeaderValue>().unwrap());
+        headers.append(expected, heard.headers.get(wire::TW_RECORD).unwrap().clone());
         let subject = wire::letter_subject(SERVICE, DURABLE, heard.id.as_str());
         let js = self.nats.jetstream();
         js.publish_with_headers(subject, headers, written.body)

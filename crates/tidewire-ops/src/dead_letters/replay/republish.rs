@@ -67,9 +67,10 @@ impl DeadLetters {
             Err(end) => return Ok(Given::Ended(end)),
         };
         let id = format!("{}.{}", listed.letter, claimed.record);
-        let earlier = match claimed.before {
-            true => self.published(listed, &claimed, &stream, subject, &id).await?,
-            false => None,
+        let earlier = if claimed.before {
+            self.published(listed, &claimed, &stream, subject, &id).await?
+        } else {
+            None
         };
         let sequence = match earlier {
             Some(sequence) => sequence,

@@ -30,7 +30,7 @@ impl Watch {
             let consumer = dead.stream.create_consumer(config).await?;
             Ok::<_, tidewire::BoxError>(consumer.messages().await?)
         };
-        let opened = dead.nats.unless_refused(opening).await?;
+        let opened = dead.nats.unless_refused(Box::pin(opening)).await?;
         opened
             .map(Self)
             .map_err(|error| unread(tidewire::wire::DLQ_STREAM, error))

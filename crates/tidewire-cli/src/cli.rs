@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     completions::{self, CompletionsArgs},
+    dlq::{self, DlqArgs},
     error::CliError,
     explain::{self, ExplainArgs},
     manifest::{self, ManifestArgs},
@@ -41,6 +42,7 @@ enum Verb {
     Publish(PublishArgs),
     Request(RequestArgs),
     Tail(TailArgs),
+    Dlq(DlqArgs),
     Completions(CompletionsArgs),
 }
 
@@ -58,6 +60,7 @@ impl Cli {
             Verb::Publish(args) => in_runtime(publish::publish(args, out)),
             Verb::Request(args) => in_runtime(request::request(args, out)),
             Verb::Tail(args) => in_runtime(tail::tail(args, out)),
+            Verb::Dlq(args) => in_runtime(dlq::dlq(args, out)),
             Verb::Completions(args) => ended(completions::completions(&args, &out)),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) enum CliError {
     Server(ServerError),
     #[error("cannot read {}: {source}; name a file that is there and may be read", .path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}; name a file that may be written", .path.display())]
+    Unwritten { path: PathBuf, source: io::Error },
     #[error("cannot {what}: {source}")]
     System { what: &'static str, source: io::Error },
     /// Something else has to be typed.
@@ -55,6 +57,7 @@ fn is_fault(error: &OpsError) -> bool {
             | OpsError::KeyMissing { .. }
             | OpsError::KeyGiven { .. }
             | OpsError::Schema { .. }
+            | OpsError::Letter(_)
             | OpsError::Publish(_)
             | OpsError::Ask(_)
     )

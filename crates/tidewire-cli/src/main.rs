@@ -1,10 +1,13 @@
 //! The `tidewire` command.
 
+mod actor;
+mod ask;
 mod cli;
 mod completions;
 mod connect;
 #[cfg(feature = "demo")]
 mod demo;
+mod dlq;
 mod draft;
 mod error;
 mod escape;
@@ -17,6 +20,7 @@ mod request;
 mod server;
 mod shorten;
 mod span;
+mod table;
 mod tail;
 
 use std::process::ExitCode;

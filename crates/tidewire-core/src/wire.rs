@@ -76,6 +76,9 @@ pub const TW_FORMAT: &str = "Tw-Format";
 pub const TW_HEADER_SIZE: &str = "Tw-Header-Size";
 /// The object that holds the body, in the bucket [`LETTERS_BUCKET`].
 pub const TW_OBJECT: &str = "Tw-Object";
+/// When a record of a dead letter was first stored, where it was exported and imported since: its time in the stream is that
+/// of the import.
+pub const TW_RECORDED: &str = "Tw-Recorded";
 /// What the original's headers are prefixed with.
 pub const ORIGINAL: &str = "Orig-";
 

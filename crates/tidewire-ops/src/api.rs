@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tidewire::{
     BoxError, Connection, Timestamp,
     async_nats::{
+        HeaderMap,
         datetime::DateTime,
         jetstream::{
             self, ErrorCode, consumer,
@@ -119,4 +120,18 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn time(time: DateTime) -> Timestamp {
     let nanos = u64::try_from(time.unix_timestamp_nanos()).unwrap_or(0);
     Timestamp::from_unix(Duration::from_nanos(nanos))
+}
+
+/// Names and values, one by one and in an order that is always the same.
+pub(crate) fn pairs(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
+    let all = headers.into_iter().flat_map(HeaderMap::iter);
+    let mut pairs: Vec<_> = all
+        .flat_map(|(name, values)| {
+            values
+                .iter()
+                .map(move |value| (name.to_string(), value.as_str().to_owned()))
+        })
+        .collect();
+    pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    pairs
 }

@@ -7,7 +7,7 @@ use tidewire::{
     SubjectError,
 };
 
-use crate::schema::Problem;
+use crate::{dead_letters::LetterError, schema::Problem};
 
 /// What was asked cannot be answered or done; the text says what, where and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,9 @@ pub enum OpsError {
     /// No stream has confirmed the message.
     #[error(transparent)]
     Publish(PublishError),
+    /// A dead letter cannot be read, or nothing is done about it.
+    #[error(transparent)]
+    Letter(#[from] LetterError),
     /// There is no answer, or it is a refusal.
     #[error(transparent)]
     Ask(AskError),

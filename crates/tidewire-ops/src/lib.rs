@@ -15,6 +15,7 @@
 //! without its Rust type. Nothing here prints: the `tidewire` command does, and any other program may.
 
 mod api;
+mod dead_letters;
 mod diff;
 mod draft;
 mod error;
@@ -26,6 +27,10 @@ mod request;
 mod schema;
 mod tail;
 
+pub use dead_letters::{
+    DeadLetters, Discarded, Edit, Edited, Exported, Group, Imported, LetterError, LetterView, Listed,
+    Listing, Message, RecordView, Replay, ReplayEnd, Replayed, Selection, Unreadable, groups, state_name,
+};
 pub use diff::{Change, Difference, FieldChange, Section, diff};
 pub use draft::Draft;
 pub use error::OpsError;

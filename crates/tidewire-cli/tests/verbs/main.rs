@@ -5,8 +5,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
 
 mod connection;
+mod dlq;
+mod dlq_acts;
 mod explain;
 mod help;
+#[path = "../../../tidewire-ops/tests/support/letters.rs"]
+mod letters;
 mod manifest;
 mod publish;
 mod request;

@@ -61,7 +61,7 @@ impl Seen {
         headers: Option<&HeaderMap>,
         payload: Bytes,
     ) -> Self {
-        let headers = pairs(headers);
+        let headers = api::pairs(headers);
         let given = || headers.iter().map(|(name, value)| (&**name, &**value));
         let parsed = Parsed::read(given(), &payload, time);
         let envelope = Envelope::decode(&subject, given(), &payload, time);
@@ -90,20 +90,6 @@ impl Seen {
         text.extend_from_slice(&self.payload);
         text
     }
-}
-
-/// Names and values, one by one and in an order that is always the same.
-fn pairs(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
-    let all = headers.into_iter().flat_map(HeaderMap::iter);
-    let mut pairs: Vec<_> = all
-        .flat_map(|(name, values)| {
-            values
-                .iter()
-                .map(move |value| (name.to_string(), value.as_str().to_owned()))
-        })
-        .collect();
-    pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
-    pairs
 }
 
 impl Serialize for Seen {

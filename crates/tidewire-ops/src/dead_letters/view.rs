@@ -1,0 +1,203 @@
+//! A letter as somebody looks at it.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use tidewire::{
+    Format, Kind, Metadata, Parsed, Timestamp,
+    dead_letter::{Letter, Original, OriginalHeaders, Record, StoredRecord, Trouble},
+};
+
+use super::Listed;
+
+/// A letter, its message read as far as it can be, and all that was done about it.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct LetterView {
+    /// What a list says of it.
+    #[serde(flatten)]
+    pub listed: Listed,
+    /// When the message was stored in its stream.
+    pub stored: Timestamp,
+    /// The causes of the last error, outermost first.
+    pub chain: Vec<String>,
+    /// The message's headers.
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// A header block that is none, as base64; a client that reads it breaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken_headers: Option<String>,
+    /// The message as it would be replayed.
+    pub message: Message,
+    /// All that happened to it, oldest first.
+    pub history: Vec<RecordView>,
+}
+
+/// A message read as far as it can be.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Message {
+    /// An envelope or a `CloudEvent`.
+    #[non_exhaustive]
+    Known {
+        /// How it was written.
+        format: Format,
+        /// Event, command, query, reply or error.
+        #[serde(rename = "type")]
+        kind: Kind,
+        /// Its identity.
+        id: String,
+        /// Its data, as it was written.
+        data: Box<RawValue>,
+        /// What the sender says beside the data.
+        metadata: Metadata,
+    },
+    /// JSON of another kind, as it was written.
+    Json {
+        /// The whole body.
+        json: Box<RawValue>,
+    },
+    /// Text.
+    Text {
+        /// The whole body.
+        text: String,
+    },
+    /// Anything else.
+    Bytes {
+        /// The whole body; as base64 in JSON.
+        #[serde(rename = "base64", serialize_with = "as_base64")]
+        bytes: Bytes,
+    },
+}
+
+/// One record: who did what, and when.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct RecordView {
+    /// Its place in the stream of dead letters.
+    pub sequence: u64,
+    /// When it was stored.
+    pub time: Timestamp,
+    /// What happened: `failed`, `replayed`, `handled`, `edited` or `discarded`.
+    pub act: String,
+    /// Who did it.
+    pub by: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The version of the service that did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_version: Option<String>,
+    /// The class of the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// What the error says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How often the message had been tried by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// The message that it holds, where it is another than the one that would be replayed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
+}
+
+impl LetterView {
+    /// Reads a letter; `None` where it holds no message.
+    pub fn of(letter: &Letter) -> Option<Self> {
+        let message = letter.message()?;
+        let mut headers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, value) in message.parsed_headers() {
+            headers.entry(name.clone()).or_default().push(value.clone());
+        }
+        let broken = match &message.headers {
+            OriginalHeaders::Broken(block) => Some(BASE64_STANDARD.encode(block)),
+            OriginalHeaders::Parsed(_) => None,
+        };
+        Some(Self {
+            listed: Listed::of(letter)?,
+            stored: message.stored,
+            chain: letter
+                .trouble()
+                .map(|trouble| trouble.chain.clone())
+                .unwrap_or_default(),
+            headers,
+            broken_headers: broken,
+            message: Message::of(message),
+            history: letter
+                .records()
+                .iter()
+                .map(|stored| RecordView::of(stored, message))
+                .collect(),
+        })
+    }
+}
+
+impl Message {
+    /// Reads the body of a message in whichever format it is.
+    pub fn of(message: &Original) -> Self {
+        let headers = message
+            .parsed_headers()
+            .iter()
+            .map(|(name, value)| (&**name, &**value));
+        if let Ok(parsed) = Parsed::read(headers, &message.payload, message.stored) {
+            return Self::Known {
+                format: parsed.format,
+                kind: parsed.kind,
+                id: parsed.id.to_string(),
+                data: parsed.data,
+                metadata: parsed.metadata,
+            };
+        }
+        match (
+            serde_json::from_slice(&message.payload),
+            std::str::from_utf8(&message.payload),
+        ) {
+            (Ok(json), _) => Self::Json { json },
+            (Err(_), Ok(text)) => Self::Text {
+                text: text.to_owned(),
+            },
+            (Err(_), Err(_)) => Self::Bytes {
+                bytes: message.payload.clone(),
+            },
+        }
+    }
+}
+
+impl RecordView {
+    /// A record beside the message that would be replayed now.
+    fn of(stored: &StoredRecord, now: &Original) -> Self {
+        let Record {
+            act,
+            by,
+            reason,
+            service_version,
+            trouble,
+            original,
+            ..
+        } = &stored.record;
+        let of_trouble = |take: fn(&Trouble) -> String| trouble.as_ref().map(take);
+        Self {
+            sequence: stored.sequence,
+            time: stored.time,
+            act: act.to_string(),
+            by: by.clone(),
+            reason: reason.clone(),
+            service_version: service_version.clone(),
+            class: of_trouble(|trouble| trouble.class.clone()),
+            error: of_trouble(|trouble| trouble.error.clone()),
+            attempts: trouble.as_ref().map(|trouble| trouble.attempts),
+            message: original
+                .as_ref()
+                .filter(|message| message.payload != now.payload)
+                .map(Message::of),
+        }
+    }
+}
+
+fn as_base64<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+}

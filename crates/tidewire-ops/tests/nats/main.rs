@@ -1,0 +1,11 @@
+//! What operators ask and do, against a real server.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod carry;
+mod discard;
+mod edit;
+#[path = "../support/letters.rs"]
+mod letters;
+mod listing;
+mod replay;
+mod republish;

@@ -36,6 +36,7 @@ mod message;
 mod metadata;
 mod outgoing;
 mod parsed;
+mod purpose;
 mod reply;
 mod settlement;
 mod timestamp;
@@ -60,6 +61,7 @@ pub use message::{
 pub use metadata::Metadata;
 pub use outgoing::{EncodeError, Outgoing, Stamp};
 pub use parsed::Parsed;
+pub use purpose::{real_subject, real_subject_or_own, tw_subject};
 pub use reply::{ErrorBody, Reply, ReplyError};
 pub use settlement::{Outcome, Settlement, retry_delay};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -34,7 +34,7 @@ pub struct Stamp {
 /// A message in the form in which it leaves: subject, headers and body.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Where it goes.
+    /// Where it goes; in a queue, behind the prefix.
     pub subject: Subject,
     /// Its identity, by which a repeated publish is recognised.
     pub id: MessageId,
@@ -42,6 +42,8 @@ pub struct Outgoing {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The envelope.
     pub body: Bytes,
+    /// Whether it goes to its context's queue, as a durable command.
+    pub queued: bool,
 }
 
 /// A message that cannot be written; nothing was sent.
@@ -233,7 +235,45 @@ impl Outgoing {
             id: stamp.id,
             headers,
             body: body.into(),
+            queued: false,
         })
+    }
+
+    /// The same message on its way to its context's queue, as a durable command.
+    ///
+    /// # Errors
+    /// [`EncodeError::HeadersTooLarge`] where there is no room for the header that a queue adds.
+    pub fn into_queue(mut self) -> Result<Self, EncodeError> {
+        if !self.queued {
+            self.queued = true;
+            self.headers
+                .push((wire::TW_SUBJECT.into(), self.subject.to_string()));
+            check_size(
+                self.headers
+                    .iter()
+                    .map(|(header, value)| (&**header, value.as_str())),
+            )?;
+        }
+        Ok(self)
+    }
+
+    /// The subject that is published to.
+    pub fn published_to(&self) -> String {
+        if self.queued {
+            wire::queue_subject(self.subject.as_str())
+        } else {
+            self.subject.to_string()
+        }
+    }
+
+    /// The stream that must store it.
+    pub fn stream(&self) -> String {
+        let context = self.subject.name().context_name();
+        if self.queued {
+            context.queue_stream_name()
+        } else {
+            context.stream_name()
+        }
     }
 }
 

@@ -35,7 +35,7 @@
 //! ```
 //!
 //! What a handler takes comes in through its arguments: first [extractors](extract), then the message. What it sends
-//! goes out through arguments too, [`Emit`] and [`Ask`]. The framework acks a message after its effect is done, and
+//! goes out through arguments too, [`Emit`], [`Ask`] and [`Dispatch`]. The framework acks a message after its effect is done, and
 //! delivers it again where it was not.
 
 mod ask;
@@ -46,6 +46,7 @@ mod consumer;
 mod context;
 mod crew;
 mod delivery;
+mod dispatch;
 mod election;
 mod emit;
 mod endpoint;
@@ -77,6 +78,7 @@ pub use ask::{Ask, AskError};
 pub use bus::Bus;
 pub use connection::{Connect, ConnectError, Connection, Operation, Refusal, connect};
 pub use context::Context;
+pub use dispatch::Dispatch;
 pub use emit::{Emit, Recorded};
 pub use extract::{Attempt, FromRef, State};
 pub use handler::{Arguments, Handler, HandlerFuture};
@@ -101,8 +103,8 @@ pub use tidewire_core::*;
 /// What every service names.
 pub mod prelude {
     pub use crate::{
-        Any, Ask, Attempt, Bus, Context, Emit, EventFamily, EventSet, Failure, FromRef, Message, OrFail,
-        Service, Start, durable,
+        Any, Ask, Attempt, Bus, Context, Dispatch, Emit, EventFamily, EventSet, Failure, FromRef, Message,
+        OrFail, Service, Start, durable,
         extract::{Command, Event, Query, State},
         live,
     };

@@ -7,10 +7,12 @@ use std::{
 };
 
 use async_nats::{Client, Subscriber};
-use tidewire_core::{Kind, Manifest, MessageName, Start, SubjectFilter, Transport, wire};
+use tidewire_core::{
+    ContextManifest, ContextName, Kind, Manifest, MessageName, Start, SubjectFilter, Transport, wire,
+};
 use tokio::time::{sleep, timeout};
 
-use super::{Service, check};
+use super::{Service, check, queue};
 use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
@@ -68,16 +70,23 @@ async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, 
     check_server(nats.client())?;
     requests_are_free(&nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
-        ensure(
-            &nats,
-            context,
-            &declared.stream,
-            &declared.subjects,
-            &manifest.service,
-        )
-        .await?;
+        let ContextManifest {
+            name,
+            stream,
+            subjects,
+            queue,
+            ..
+        } = declared;
+        if !subjects.is_empty() {
+            ensure(&nats, context, stream, subjects, &manifest.service).await?;
+        }
+        if let (false, Ok(name)) = (queue.is_empty(), ContextName::parse(name)) {
+            let stream = name.queue_stream_name();
+            ensure(&nats, &context.queue(), &stream, queue, &manifest.service).await?;
+        }
     }
     sent_events_are_kept(&service, &nats, &manifest).await?;
+    queue::are_kept(&service, &nats, &manifest).await?;
     let wiring =
         Wiring::start(Sender::new(nats, &manifest.service, service.format)).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
@@ -120,6 +129,7 @@ fn declared<S>(service: &Service<S>) -> Declared {
             .map(|(contract, _)| contract.name)
             .collect(),
         asks: service.asks.iter().map(|(contract, _)| contract.name).collect(),
+        sends: service.sends.iter().map(|(contract, _)| contract.name).collect(),
     }
 }
 
@@ -268,13 +278,19 @@ async fn specs(
     Ok(sources.into_iter().map(spec).collect())
 }
 
-/// The streams that feed a durable, with the subjects that it reads there.
+/// The streams that feed a durable, with the subjects that it reads there. A wide filter does not mean the queues, whose
+/// commands are for those who work them.
 async fn sources(nats: &Connection, route: &Route) -> Result<BTreeMap<String, Vec<String>>, StartError> {
     let needs = format!("the durable `{}`", route.name);
     let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if let Some(filter) = &route.filter {
         let streams = streams_overlapping(nats, filter).await?;
-        for stream in streams.into_iter().filter(|stream| !is_internal(stream)) {
+        let is_meant =
+            |stream: &String| filter.starts_with(wire::QUEUE_PREFIX) || !ContextName::is_queue_stream(stream);
+        for stream in streams
+            .into_iter()
+            .filter(|stream| !is_internal(stream) && is_meant(stream))
+        {
             sources.insert(stream, vec![filter.clone()]);
         }
         if sources.is_empty() {
@@ -288,10 +304,9 @@ async fn sources(nats: &Connection, route: &Route) -> Result<BTreeMap<String, Ve
         return Ok(sources);
     }
     for (contract, _) in &route.takes {
-        let Some(filter) = check::filter_of(*contract) else {
+        let Some((stream, filter)) = queue::source_of(route, *contract) else {
             continue;
         };
-        let stream = stream_of(contract.name);
         wait_for_subject(nats, &stream, &filter, &needs).await?;
         sources.entry(stream).or_default().push(filter.to_string());
     }

@@ -11,6 +11,7 @@ mod backpressure;
 mod bad_input;
 mod blocking;
 mod cloud_events;
+mod commands;
 mod delivery;
 mod drain;
 mod failures;

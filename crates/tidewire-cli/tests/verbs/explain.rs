@@ -166,8 +166,7 @@ async fn a_durable_command_is_worked_from_its_queue() {
     }
     for service in ["carrier", "shop"] {
         let ran = run(&server, &["manifest", "show", service]).await;
-        let written = [(r"written \S+", "written TIME")];
-        assert_snapshot!(format!("manifest_show_{service}"), ran.shown(&written));
+        assert_snapshot!(format!("manifest_show_{service}"), ran.shown(&[]));
     }
     // Who works it left its consumer behind, and its queue is gone.
     nats.jetstream()

@@ -306,3 +306,56 @@ fn write_envelope<D: Serialize>(
     })?;
     Ok((vec![(wire::CONTENT_TYPE.to_owned(), wire::JSON.to_owned())], body))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn untyped(subject: &str, extras: Extras) -> Outgoing {
+        let stamp = Stamp {
+            id: MessageId::from_text("cmd_1").unwrap(),
+            timestamp: "2026-03-20T12:00:00Z".parse().unwrap(),
+            source: "shop".into(),
+            correlation_id: None,
+            causation_id: None,
+            trace: TraceContext::default(),
+            format: Format::Tidewire,
+        };
+        let data = RawValue::from_string("{}".into()).unwrap();
+        Outgoing::untyped(Kind::Command, subject.parse().unwrap(), 1, &data, stamp, extras).unwrap()
+    }
+
+    #[test]
+    fn a_queued_command_differs_in_where_it_goes_and_in_one_header() {
+        let plain = untyped("users.v2.profile.user.remove.u=2E1", Extras::new());
+        assert_eq!(plain.published_to(), "users.v2.profile.user.remove.u=2E1");
+        assert_eq!(plain.stream(), "USERS__V2__PROFILE");
+        let queued = plain.clone().into_queue().unwrap().into_queue().unwrap();
+        assert_eq!(queued.published_to(), "queue.users.v2.profile.user.remove.u=2E1");
+        assert_eq!(queued.stream(), "USERS__V2__PROFILE__QUEUE");
+        assert_eq!((&queued.subject, &queued.body), (&plain.subject, &plain.body));
+        let (ours, theirs) = queued.headers.split_last().unwrap();
+        assert_eq!(theirs, plain.headers);
+        assert_eq!(
+            (&*ours.0, ours.1.as_str()),
+            ("Tw-Subject", plain.subject.as_str())
+        );
+    }
+
+    /// Headers that just fit would otherwise be refused by the stream, at every attempt.
+    #[test]
+    fn the_header_of_a_queue_counts_towards_the_limit() {
+        let head = |size| Extras::new().header("x-big", "x".repeat(size));
+        let plain = untyped("users.profile.user.remove.u", head(0));
+        let used: usize = plain
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 4)
+            .sum();
+        let full = untyped("users.profile.user.remove.u", head((64 << 10) - used - 12));
+        assert!(matches!(
+            full.into_queue(),
+            Err(EncodeError::HeadersTooLarge { .. })
+        ));
+    }
+}

@@ -14,6 +14,7 @@ mod escape;
 mod explain;
 mod manifest;
 mod output;
+mod policy;
 mod pretty;
 mod publish;
 mod request;

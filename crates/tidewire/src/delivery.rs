@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc};
 
 use async_nats::Message;
 use bytes::Bytes;
-use tidewire_core::{DecodeError, Encoded, Envelope, Identity, MessageId, Timestamp};
+use tidewire_core::{
+    DecodeError, Encoded, Envelope, Identity, MessageId, Timestamp, real_subject_or_own, tw_subject,
+};
 
 use crate::{
     headers::{header, pairs, trace_context},
@@ -91,9 +93,12 @@ impl Delivery {
         self.outbox.input().timestamp()
     }
 
-    /// Where the message was sent to.
+    /// Where the message was sent to: its own subject, also where it is delivered from a queue.
     pub fn subject(&self) -> &str {
-        &self.message.subject
+        match self.envelope() {
+            Some(envelope) => envelope.subject.as_str(),
+            None => real_subject_or_own(&self.message.subject, tw_subject(self.headers())),
+        }
     }
 
     /// The body.

@@ -48,7 +48,7 @@ pub(crate) enum Carrier {
 }
 
 impl Route {
-    /// A handler of events.
+    /// A handler of events, or of a durable command.
     pub(crate) fn of_events<S, H, T>(
         name: &str,
         carrier: Carrier,
@@ -126,6 +126,15 @@ impl Route {
             needs_envelope: T::Message::NEEDS_ENVELOPE,
             handler,
         }
+    }
+
+    /// Whether it works durable commands.
+    pub(crate) fn works_a_queue(&self) -> bool {
+        let takes_commands = self
+            .takes
+            .iter()
+            .any(|(contract, _)| contract.kind == Kind::Command);
+        takes_commands && matches!(self.carrier, Carrier::Durable { .. })
     }
 
     /// Puts the layers around the handler, its own and then `outer`: once, where a runtime is there for those that

@@ -121,8 +121,7 @@ impl Sender {
         within: Duration,
     ) -> Result<Stored, PublishError> {
         let name = outgoing.subject.name();
-        let subject = outgoing.subject.as_str();
-        let stream = name.context_name().stream_name();
+        let (subject, stream) = (&*outgoing.published_to(), outgoing.stream());
         let headers = outgoing
             .headers
             .iter()
@@ -162,6 +161,13 @@ impl Sender {
                             self.client().max_payload()
                         ),
                     });
+                }
+                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders && outgoing.queued => {
+                    PublishError::NoQueue {
+                        subject: subject.into(),
+                        context: name.context_name().to_string(),
+                        within,
+                    }
                 }
                 Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => PublishError::NoStream {
                     subject: subject.into(),

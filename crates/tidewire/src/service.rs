@@ -2,6 +2,7 @@
 
 mod check;
 mod durables;
+mod queue;
 mod start;
 
 use std::{pin::pin, time::Duration};
@@ -14,7 +15,7 @@ use tidewire_core::{
 use crate::{
     connection::Connection,
     context::Context,
-    extract::{CommandArgument, EventArgument, QueryArgument},
+    extract::{CommandArgument, HeardBy, QueryArgument},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{HandlerLayer, Layers},
     returns::{Answers, Settles},
@@ -60,6 +61,7 @@ pub struct Service<S = ()> {
     routes: Vec<Route>,
     publishes: Vec<(MessageType, MessageManifest)>,
     asks: Vec<(MessageType, MessageManifest)>,
+    sends: Vec<(MessageType, MessageManifest)>,
     grace: Duration,
     format: Format,
     /// Of durables that have no policy of their own.
@@ -81,6 +83,7 @@ impl Service<()> {
             routes: Vec::new(),
             publishes: Vec::new(),
             asks: Vec::new(),
+            sends: Vec::new(),
             grace: Duration::from_secs(25),
             format: Format::default(),
             retry: Retry::default(),
@@ -98,6 +101,7 @@ impl Service<()> {
             routes,
             publishes,
             asks,
+            sends,
             grace,
             format,
             retry,
@@ -111,6 +115,7 @@ impl Service<()> {
             routes,
             publishes,
             asks,
+            sends,
             grace,
             format,
             retry,
@@ -120,22 +125,25 @@ impl Service<()> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Service<S> {
-    /// Keeps the stream of `context`: it is made, or gains this service's events, when the service starts.
+    /// Keeps the stream of `context`: it is made, or gains this service's events, when the service starts. So does the
+    /// queue of its durable commands, where a durable handler works one.
     pub fn context(mut self, context: Context) -> Self {
         self.contexts.push(context);
         self
     }
 
-    /// Handles events: `.on(durable("name", handler))` from their stream, `.on(live(handler))` as they pass.
+    /// Handles events: `.on(durable("name", handler))` from their stream, `.on(live(handler))` as they pass. A durable
+    /// handler of a command works the queue of such commands.
     pub fn on<H>(mut self, subscription: H) -> Self
     where
         H: Subscription,
         H::Handler: Handler<H::Arguments, Future: HandlerFuture<Output: Settles>>,
-        H::Arguments: Arguments<S, Message: EventArgument>,
+        H::Arguments: Arguments<S, Message: HeardBy<H::Way>>,
         <H::Handler as Handler<H::Arguments>>::Future: Send, // over an `.await` hold `Arc`, not `Rc`, and no lock's guard
     {
         let (terms, handler) = subscription.into_parts();
-        self.routes.push(terms.into_route(handler, &self.state));
+        self.routes
+            .push(terms.into_route::<S, H::Way, _, _>(handler, &self.state));
         self
     }
 
@@ -174,6 +182,13 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// Lets the [`Bus`](crate::Bus) ask `M`. What handlers ask needs no such line: their arguments say it.
     pub fn asks<M: RequestMessage>(mut self) -> Self {
         self.asks.push((M::TYPE, MessageManifest::request::<M>()));
+        self
+    }
+
+    /// Lets the [`Bus`](crate::Bus) send `C` as a durable command. What handlers dispatch needs no such line: their
+    /// arguments say it.
+    pub fn sends<C: CommandMessage>(mut self) -> Self {
+        self.sends.push((C::TYPE, MessageManifest::request::<C>()));
         self
     }
 

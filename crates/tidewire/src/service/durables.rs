@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tidewire_core::{Manifest, Quality, Retry, Start, wire};
+use tidewire_core::{ContextName, Manifest, Quality, Retry, Start, wire};
 use tokio::sync::Mutex;
 
-use super::{check, start::stream_of};
+use super::queue;
 use crate::{
     bucket::Bucket,
     connection::Connection,
@@ -164,13 +164,19 @@ impl Shared<'_> {
     }
 }
 
-/// The streams that feed a durable, with the subjects that it reads there.
+/// The streams that feed a durable, with the subjects that it reads there. A wide filter does not mean the queues, whose
+/// commands are for those who work them.
 async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError> {
     let needs = format!("the durable `{}`", route.name);
     let mut sources = Sources::new();
     if let Some(filter) = &route.filter {
         let streams = streams_overlapping(nats, filter).await?;
-        for stream in streams.into_iter().filter(|stream| !is_internal(stream)) {
+        let is_meant =
+            |stream: &String| filter.starts_with(wire::QUEUE_PREFIX) || !ContextName::is_queue_stream(stream);
+        for stream in streams
+            .into_iter()
+            .filter(|stream| !is_internal(stream) && is_meant(stream))
+        {
             sources.insert(stream, vec![filter.clone()]);
         }
         if sources.is_empty() {
@@ -184,10 +190,9 @@ async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError
         return Ok(sources);
     }
     for (contract, _) in &route.takes {
-        let Some(filter) = check::filter_of(*contract) else {
+        let Some((stream, filter)) = queue::source_of(route, *contract) else {
             continue;
         };
-        let stream = stream_of(contract.name);
         wait_for_subject(nats, &stream, &filter, &needs).await?;
         sources.entry(stream).or_default().push(filter.to_string());
     }

@@ -7,10 +7,12 @@ use std::{
 };
 
 use async_nats::{Client, Subscriber};
-use tidewire_core::{Kind, Manifest, MessageName, Retry, SubjectFilter, Transport, wire};
+use tidewire_core::{
+    ContextManifest, ContextName, Kind, Manifest, MessageName, Retry, SubjectFilter, Transport, wire,
+};
 use tokio::time::{sleep, timeout};
 
-use super::{Service, check, durables};
+use super::{Service, check, durables, queue};
 use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
@@ -67,16 +69,23 @@ async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, 
     check_server(nats.client())?;
     requests_are_free(&nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
-        ensure(
-            &nats,
-            context,
-            &declared.stream,
-            &declared.subjects,
-            &manifest.service,
-        )
-        .await?;
+        let ContextManifest {
+            name,
+            stream,
+            subjects,
+            queue,
+            ..
+        } = declared;
+        if !subjects.is_empty() {
+            ensure(&nats, context, stream, subjects, &manifest.service).await?;
+        }
+        if let (false, Ok(name)) = (queue.is_empty(), ContextName::parse(name)) {
+            let stream = name.queue_stream_name();
+            ensure(&nats, &context.queue(), &stream, queue, &manifest.service).await?;
+        }
     }
     sent_events_are_kept(&service, &nats, &manifest).await?;
+    queue::are_kept(&service, &nats, &manifest).await?;
     let wiring =
         Wiring::start(Sender::new(nats, &manifest.service, service.format)).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
@@ -119,6 +128,7 @@ fn declared<S>(service: &Service<S>) -> Declared {
             .map(|(contract, _)| contract.name)
             .collect(),
         asks: service.asks.iter().map(|(contract, _)| contract.name).collect(),
+        sends: service.sends.iter().map(|(contract, _)| contract.name).collect(),
     }
 }
 

@@ -12,6 +12,7 @@ mod bad_input;
 mod blocking;
 mod breakers;
 mod cloud_events;
+mod commands;
 mod delivery;
 mod drain;
 mod effectively_once;

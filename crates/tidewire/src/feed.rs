@@ -1,10 +1,9 @@
 //! From subscriptions to a crew.
 
-use async_nats::{Message, Subscriber};
-use futures_util::{StreamExt, stream::select_all};
+use async_nats::Message;
 use tokio_util::sync::CancellationToken;
 
-use crate::crew::Crew;
+use crate::{crew::Crew, hearing::Hearing};
 
 /// Hands over what comes until `stop`, and then what has arrived; returns when all of it is done.
 ///
@@ -13,10 +12,9 @@ use crate::crew::Crew;
 pub(crate) async fn feed(
     crew: Crew<Message>,
     most: usize,
-    subscriptions: Vec<Subscriber>,
+    mut messages: Hearing,
     stop: CancellationToken,
 ) {
-    let mut messages = select_all(subscriptions);
     let mut stopping = false;
     loop {
         let full = crew.len() > most;
@@ -24,10 +22,7 @@ pub(crate) async fn feed(
             biased;
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
-                // The server sends nothing more; what it has sent already comes before the end.
-                for subscription in &mut messages {
-                    drop(subscription.drain().await);
-                }
+                messages.drain().await;
             }
             () = crew.at_most(most), if full => {}
             message = messages.next(), if !full => {

@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use async_nats::{Client, Subject};
+use async_nats::Subject;
 use bytes::Bytes;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::declare::ACK_WAIT;
+use crate::connection::Connection;
 
 /// What is in hand: where each message is settled, and how many bytes there are in all.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +55,7 @@ impl InHand {
 
     /// Tells the server three times within the ack wait that each message is still being worked on, whether it runs
     /// or waits for its turn. On the connection's side, so that no handler can stop it.
-    pub(super) async fn mark(self, client: Client, stop: CancellationToken) {
+    pub(super) async fn mark(self, nats: Connection, stop: CancellationToken) {
         let mut tick = interval(ACK_WAIT / 3);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.tick().await;
@@ -69,7 +70,7 @@ impl InHand {
                 let Some(ack) = self.lock().messages.get(&id).cloned() else {
                     continue;
                 };
-                if let Err(error) = client.publish(ack, Bytes::from_static(b"+WPI")).await {
+                if let Err(error) = nats.client().publish(ack, Bytes::from_static(b"+WPI")).await {
                     tracing::warn!(%error, "a message could not be marked as in progress");
                 }
             }

@@ -15,7 +15,10 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
 use super::{
     declare::{ConsumerSpec, declare},
@@ -115,12 +118,14 @@ impl Puller {
         tokio::spawn(
             self.in_hand
                 .clone()
-                .mark(self.wiring.sender.client().clone(), marking.clone()),
+                .mark(self.wiring.sender.connection().clone(), marking.clone()),
         );
         loop {
+            let mut connections = self.wiring.connections.clone();
+            connections.mark_unchanged();
             let left = match self.subscribe().await {
                 Ok((inbox, mut messages)) => {
-                    let left = self.pull(&inbox, &mut messages).await;
+                    let left = self.pull(&inbox, &mut messages, connections).await;
                     if !matches!(left, Left::Reconnected) {
                         // Only then: what is given back while requests are open comes to ourselves again.
                         let waiting = self.crew.take_waiting();
@@ -158,11 +163,14 @@ impl Puller {
         Ok((inbox.clone(), client.subscribe(inbox).await?))
     }
 
-    async fn pull(&mut self, inbox: &str, messages: &mut Subscriber) -> Left {
+    async fn pull(
+        &mut self,
+        inbox: &str,
+        messages: &mut Subscriber,
+        mut connections: watch::Receiver<u64>,
+    ) -> Left {
         self.demand.reset();
         self.received = 0;
-        let mut connections = self.wiring.connections.clone();
-        connections.mark_unchanged();
         let mut refusals = self.wiring.sender.connection().refusals().heard();
         let next = self.next_subject();
         let mut silent_at = Instant::now() + SILENCE;
@@ -173,7 +181,7 @@ impl Puller {
                 && let Some(pull) = self.demand.next(self.crew.len(), self.in_hand.bytes(), typical)
                 && let Err(error) = self.ask(inbox, pull).await
             {
-                return Left::Lost(error.to_string());
+                return self.ended(connections, error.to_string()).await;
             }
             let crew = self.crew.clone();
             let held = self.crew.len();
@@ -183,7 +191,7 @@ impl Puller {
                 message = messages.next() => {
                     silent_at = Instant::now() + SILENCE;
                     let Some(message) = message else {
-                        return Left::Lost("the subscription ended".into());
+                        return self.ended(connections, "the subscription ended".into()).await;
                     };
                     if let Some(left) = self.receive(message) {
                         return left;
@@ -208,6 +216,15 @@ impl Puller {
                 () = crew.at_most(held / 2), if held > 0 => {}
                 () = sleep_until(self.not_before), if self.not_before > now => {}
             }
+        }
+    }
+
+    /// The client has ended, and the subscription with it; what is in hand stays there until another one comes.
+    async fn ended(&self, mut connections: watch::Receiver<u64>, reason: String) -> Left {
+        tokio::select! {
+            () = self.wiring.stop.cancelled() => Left::Stopped,
+            _ = connections.changed() => Left::Reconnected,
+            () = self.wiring.closed.cancelled() => Left::Lost(reason),
         }
     }
 
@@ -314,12 +331,8 @@ impl Puller {
                 return;
             }
             for _ in 0..may_come {
-                let fill = self
-                    .wiring
-                    .sender
-                    .client()
-                    .publish(inbox.to_owned(), Bytes::new());
-                if fill.await.is_err() {
+                let client = self.wiring.sender.client();
+                if client.publish(inbox.to_owned(), Bytes::new()).await.is_err() {
                     return;
                 }
             }
@@ -335,7 +348,7 @@ impl Puller {
 
     async fn give_back(&self, jobs: impl IntoIterator<Item = Job>) {
         for job in jobs {
-            job.give_back(self.wiring.sender.client()).await;
+            job.give_back(&self.wiring.sender).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Saying to the stream what became of a message.
 
-use async_nats::{Client, Subject};
+use async_nats::Subject;
 use bytes::Bytes;
 use tidewire_core::{Outcome, Settlement};
 
@@ -39,30 +39,30 @@ impl Job {
         let (outcome, _) = route.attempt(delivery).await;
         let settlement = outcome.settlement(attempt, fastrand::f64());
         report(&outcome, settlement, &subject, attempt, &route.name);
-        settle(settlement, ack, grip, sender.client()).await;
+        settle(settlement, ack, grip, sender).await;
     }
 
     /// Gives the message back, for another instance to take at once.
-    pub(super) async fn give_back(self, client: &Client) {
+    pub(super) async fn give_back(self, sender: &Sender) {
         let ack = self.ack.clone();
         drop(self.grip);
-        send(client, ack, Bytes::from_static(b"-NAK")).await;
+        send(sender, ack, Bytes::from_static(b"-NAK")).await;
     }
 }
 
-async fn settle(settlement: Settlement, ack: Subject, grip: Grip, client: &Client) {
+async fn settle(settlement: Settlement, ack: Subject, grip: Grip, sender: &Sender) {
     let payload = match settlement {
         Settlement::Ack => Bytes::from_static(b"+ACK"),
         Settlement::Nak(delay) => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into(),
     };
     // Out of hand first: a mark that came after a nak would replace its delay.
     drop(grip);
-    send(client, ack, payload).await;
+    send(sender, ack, payload).await;
     tracing::trace!(target: "tidewire::walk", "settled");
 }
 
-async fn send(client: &Client, ack: Subject, payload: Bytes) {
-    if let Err(error) = client.publish(ack, payload).await {
+async fn send(sender: &Sender, ack: Subject, payload: Bytes) {
+    if let Err(error) = sender.tell(ack, payload).await {
         tracing::warn!(%error, "a message could not be settled; it is delivered again");
     }
 }

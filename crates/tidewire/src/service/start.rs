@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Subscriber};
+use async_nats::Client;
 use tidewire_core::{Kind, Manifest, MessageName, Start, SubjectFilter, Transport, wire};
 use tokio::time::{sleep, timeout};
 
@@ -16,7 +16,9 @@ use crate::{
     connection::{Connection, Operation, Refusal},
     consumer::{ConsumerSpec, Depth, Puller, declare},
     election::Patience,
-    endpoint, listen, manifest_bucket,
+    endpoint,
+    hearing::{Heard, Hearing},
+    listen, manifest_bucket,
     route::{Carrier, Route},
     running::Running,
     sender::Sender,
@@ -65,7 +67,7 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
 
 async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, StartError> {
     let manifest = check::manifest(&service)?;
-    check_server(nats.client())?;
+    check_server(&nats.client())?;
     requests_are_free(&nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
         ensure(
@@ -181,8 +183,8 @@ fn stream_of(message: &str) -> String {
 /// What is made ready before anything runs: a start that fails has handled nothing.
 enum Ready {
     Durable(Vec<ConsumerSpec>),
-    Live(Vec<Subscriber>),
-    Request(Subscriber, Arc<EndpointStats>),
+    Live(Hearing),
+    Request(Hearing, Arc<EndpointStats>),
 }
 
 async fn start_routes(
@@ -240,7 +242,7 @@ async fn start_routes(
                     wiring.spawn(Puller::new(wiring, spec, route.clone()).run());
                 }
             }
-            Ready::Live(subscriptions) => wiring.spawn(listen::listen(wiring.clone(), route, subscriptions)),
+            Ready::Live(events) => wiring.spawn(listen::listen(wiring.clone(), route, events)),
             Ready::Request(requests, stats) => {
                 wiring.spawn(endpoint::serve(wiring.clone(), route, requests, stats));
             }
@@ -316,17 +318,15 @@ fn filters(route: &Route) -> Vec<String> {
         .collect()
 }
 
-async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<Vec<Subscriber>, StartError> {
-    let client = wiring.sender.client();
-    let mut subscriptions = Vec::new();
-    for filter in filters(route) {
-        let subscribed = match group {
-            Some(group) => client.queue_subscribe(filter, group.clone()).await,
-            None => client.subscribe(filter).await,
-        };
-        subscriptions.push(subscribed.map_err(StartError::connection)?);
-    }
-    Ok(subscriptions)
+async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<Hearing, StartError> {
+    let heard = |subject| Heard {
+        subject,
+        queue_group: group.cloned(),
+    };
+    let subjects = filters(route).into_iter().map(heard).collect();
+    Hearing::begin(wiring, subjects)
+        .await
+        .map_err(StartError::connection)
 }
 
 async fn endpoint(
@@ -334,11 +334,14 @@ async fn endpoint(
     route: &Route,
     kind: Kind,
     manifest: &Manifest,
-) -> Result<(Endpoint, Subscriber), StartError> {
+) -> Result<(Endpoint, Hearing), StartError> {
     let subject = filters(route).into_iter().next().unwrap_or_default();
     let queue_group = manifest.service.clone();
-    let client = wiring.sender.client();
-    let requests = client.queue_subscribe(subject.clone(), queue_group.clone()).await;
+    let heard = Heard {
+        subject: subject.clone(),
+        queue_group: Some(queue_group.clone()),
+    };
+    let requests = Hearing::begin(wiring, vec![heard]).await;
     let mut metadata = BTreeMap::from([("tidewire.kind".to_owned(), kind.to_string())]);
     if let Some(message) = manifest.messages.get(&*route.name) {
         metadata.insert("tidewire.name".into(), route.name.to_string());

@@ -23,7 +23,6 @@ pub(crate) async fn connect(server: &Server) -> Client {
         .await
         .expect("the server answers")
         .client()
-        .clone()
 }
 
 pub(crate) fn jetstream(client: &Client) -> jetstream::Context {

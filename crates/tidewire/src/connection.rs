@@ -120,6 +120,14 @@ impl Connection {
         self.current.after(generation).await
     }
 
+    /// A connection of its own to the same place; the same one where how it was made is not known.
+    pub(crate) async fn beside(&self) -> Result<Self, ConnectError> {
+        match self.current.connect() {
+            Some(connect) => connect.clone().connect().await,
+            None => Ok(self.clone()),
+        }
+    }
+
     /// Puts a new client in the place of that of `generation`, which has died, unless that was done already.
     pub(crate) async fn revive(&self, generation: u64) -> Result<(), ConnectError> {
         self.current.revive(generation, &self.refusals).await

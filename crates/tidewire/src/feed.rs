@@ -9,12 +9,7 @@ use crate::{crew::Crew, hearing::Hearing};
 ///
 /// While more than `most` messages wait or run nothing is read: they wait in the subscriptions, whose capacity (65,536)
 /// is the client's.
-pub(crate) async fn feed(
-    crew: Crew<Message>,
-    most: usize,
-    mut messages: Hearing,
-    stop: CancellationToken,
-) {
+pub(crate) async fn feed(crew: Crew<Message>, most: usize, mut messages: Hearing, stop: CancellationToken) {
     let mut stopping = false;
     loop {
         let full = crew.len() > most;

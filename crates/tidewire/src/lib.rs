@@ -61,6 +61,7 @@ mod manifest_bucket;
 mod outbox;
 mod pool;
 mod publish_error;
+mod quarantine;
 mod returns;
 mod revival;
 mod route;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use async_nats::Message;
 use futures_util::FutureExt;
 
-use crate::{crew::Crew, delivery::Delivery, feed::feed, hearing::Hearing, route::Route, sender::Sender, wiring::Wiring};
+use crate::{
+    crew::Crew, delivery::Delivery, feed::feed, hearing::Hearing, route::Route, sender::Sender,
+    wiring::Wiring,
+};
 
 /// More than this many waiting messages for each one that runs, and no more are read: beyond the subscription's own
 /// capacity the client drops the newest.

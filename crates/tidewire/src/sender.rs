@@ -109,7 +109,11 @@ impl Sender {
 
     /// Publishes what nobody confirms, such as an ack. A client that has died is waited out: what ran when it died is
     /// settled through the next one.
-    pub(crate) async fn tell(&self, subject: Subject, payload: Bytes) -> Result<(), async_nats::PublishError> {
+    pub(crate) async fn tell(
+        &self,
+        subject: Subject,
+        payload: Bytes,
+    ) -> Result<(), async_nats::PublishError> {
         let living = self.connection.living();
         let told = living.client.publish(subject.clone(), payload.clone()).await;
         let Err(error) = told else { return Ok(()) };

@@ -170,6 +170,7 @@ impl Puller {
         mut connections: watch::Receiver<u64>,
     ) -> Left {
         self.demand.reset();
+        self.spec.received.anew();
         self.received = 0;
         let mut refusals = self.wiring.sender.connection().refusals().heard();
         let next = self.next_subject();
@@ -254,7 +255,8 @@ impl Puller {
     /// Takes in a message, or what the server says instead of one.
     fn receive(&mut self, message: Message) -> Option<Left> {
         self.received += 1;
-        let Some(status) = message.status else {
+        // A stored message may have a status line as well; a status of the server's own has nowhere to be settled.
+        let Some(status) = message.status.filter(|_| message.reply.is_none()) else {
             if let Some(job) = self.take(message) {
                 self.crew.push(job);
             }
@@ -300,6 +302,9 @@ impl Puller {
         };
         let info = wrapped.info().ok();
         let delivered = info.as_ref().map(|info| u32::try_from(info.delivered));
+        if let Some(info) = info.as_ref().filter(|info| info.delivered == 1) {
+            self.spec.received.came(info.stream_sequence);
+        }
         let attempt = delivered.and_then(Result::ok).unwrap_or(1);
         let stored = info.map(|info| StoredAt {
             stream: self.stream.clone(),
@@ -337,7 +342,7 @@ impl Puller {
                 }
             }
             while let Some(message) = messages.next().await {
-                if message.status.is_none() && message.reply.is_some() {
+                if message.reply.is_some() {
                     late.extend(self.take(message));
                 }
             }

@@ -19,6 +19,7 @@ use crate::{
     endpoint,
     hearing::{Heard, Hearing},
     listen, manifest_bucket,
+    quarantine::{Quarantine, Received},
     route::{Carrier, Route},
     running::Running,
     sender::Sender,
@@ -232,12 +233,14 @@ async fn start_routes(
     }
     let inbox = wiring.sender.client().new_inbox();
     let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
-    let instance = Instance::new(service, id, &manifest.version, endpoints);
+    let mut consumers = Vec::new();
+    let instance = Instance::new(service, id.clone(), &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
     wiring.spawn(instance.answer(wiring.clone(), questions));
     for (route, ready) in routes.into_iter().zip(ready) {
         match ready {
             Ready::Durable(specs) => {
+                consumers.extend(specs.clone());
                 for spec in specs {
                     wiring.spawn(Puller::new(wiring, spec, route.clone()).run());
                 }
@@ -247,6 +250,9 @@ async fn start_routes(
                 wiring.spawn(endpoint::serve(wiring.clone(), route, requests, stats));
             }
         }
+    }
+    if !consumers.is_empty() {
+        wiring.spawn(Quarantine::new(wiring, manifest, id, consumers).run());
     }
     Ok(table)
 }
@@ -266,6 +272,7 @@ async fn specs(
         stream,
         filters,
         start,
+        received: Received::default(),
     };
     Ok(sources.into_iter().map(spec).collect())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{
-    Request,
+    Request, RequestErrorKind,
     jetstream::{
         Context as JetStream,
         object_store::Config as BucketConfig,
@@ -81,9 +81,7 @@ async fn write(
     record: &Record,
     replicas: usize,
 ) -> Result<(), BoxError> {
-    let js = nats.jetstream();
-    dead_letter_stream(&js, replicas).await?;
-    let client = nats.client();
+    let (js, client) = (nats.jetstream(), nats.client());
     let mut written = record.write(client.max_payload());
     if written.oversized {
         object(&js, id, &written.body, replicas).await?;
@@ -98,11 +96,22 @@ async fn write(
         .headers
         .iter()
         .map(|(name, value)| (&**name, value.as_str()));
-    let request = Request::new()
-        .headers(header_map(headers.chain(guards))?)
-        .payload(written.body)
-        .timeout(Some(STORED_WITHIN));
-    let answer = client.send_request(subject, request).await?;
+    let headers = header_map(headers.chain(guards))?;
+    let send = || {
+        let request = Request::new()
+            .headers(headers.clone())
+            .payload(written.body.clone())
+            .timeout(Some(STORED_WITHIN));
+        client.send_request(subject.clone(), request)
+    };
+    let answer = match send().await {
+        // Nobody keeps dead letters yet. Asked only now: it takes permissions that the letter itself does not.
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+            dead_letter_stream(&js, replicas).await?;
+            send().await?
+        }
+        sent => sent?,
+    };
     confirmed(&answer.payload)
 }
 

@@ -11,9 +11,11 @@ use tidewire::{
     wire,
 };
 use tidewire_server::Server;
+use tokio::io::AsyncReadExt;
 
 use crate::support::{
-    Log, PAYMENTS, PaymentProcessed, Seen, payments, processed, publish_raw, shipping, within,
+    Log, PAYMENTS, PaymentProcessed, Seen, connect_as, make_stream, payments, processed, publish_raw,
+    publish_raw_as, shipping, users, within,
 };
 
 /// How soon a consumer goes on.
@@ -233,4 +235,63 @@ async fn what_was_lost_with_the_client_comes_at_once() {
     let within_the_ack_wait = Duration::from_secs(20);
     within(within_the_ack_wait, "all are handled", async || seen.len() == 50).await;
     nothing_waits(&operator, "shipping__note").await;
+}
+
+/// All that the service needs to run, and to put away what no client can take. It may settle in the second layout of ack
+/// subjects alone, which this server writes.
+const PERMISSIONS: &str = r#"
+    publish: [
+        "$JS.API.STREAM.INFO.ORDERS__PAYMENTS", "$JS.API.STREAM.MSG.GET.ORDERS__PAYMENTS",
+        "$JS.API.CONSUMER.INFO.ORDERS__PAYMENTS.shipping__note",
+        "$JS.API.CONSUMER.MSG.NEXT.ORDERS__PAYMENTS.shipping__note",
+        "$JS.ACK._.*.ORDERS__PAYMENTS.shipping__note.>", "$SYS.REQ.USER.INFO",
+        "dlq.shipping.>", "_INBOX.>"
+    ]
+    subscribe: ["_INBOX.>", "$SRV.>"]
+"#;
+
+#[tokio::test]
+async fn a_service_with_little_permission_and_acks_in_their_second_layout() {
+    let seen = Seen::default();
+    let config = format!("{}\nfeature_flags {{ js_ack_fc_v2: true }}", users(PERMISSIONS));
+    let server = Server::builder().config(config).start().unwrap();
+    let admin = connect_as(&server, "admin").await;
+    let _payments = payments().start(admin.clone()).await.unwrap();
+    // Somebody with more permissions has made what it needs.
+    let first = shipping(&seen).start(admin.clone()).await.unwrap();
+    first.stop().await.unwrap();
+    make_stream(&admin.jetstream(), wire::DLQ_STREAM, "dlq.>").await;
+    let nats = connect_as(&server, "service").await;
+    let _shipping = shipping(&seen).start(nats).await.unwrap();
+    let login = r#","user":"admin","pass":"admin""#;
+    publish_raw_as(server.port(), login, SUBJECT, BARE_CARRIAGE_RETURN, PAYLOAD);
+    nothing_waits(&admin, "shipping__note").await;
+    assert_eq!(letters(&admin).await.len(), 1);
+}
+
+/// No record of the server's largest size can hold it: its content is in the object store.
+#[tokio::test]
+async fn a_poison_of_the_largest_size() {
+    let seen = Seen::default();
+    let server = Server::builder().config("max_payload: 65536").start().unwrap();
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let _payments = payments().start(nats.clone()).await.unwrap();
+    let _shipping = shipping(&seen).start(nats.clone()).await.unwrap();
+    let payload = vec![0xfe; (64 << 10) - NO_COLON.len()];
+    publish_raw(server.port(), SUBJECT, NO_COLON, &payload);
+    nothing_waits(&nats, "shipping__note").await;
+    let js = nats.jetstream();
+    let stream = js.get_stream(wire::DLQ_STREAM).await.unwrap();
+    let stored = stream.get_raw_message(1).await.unwrap();
+    let name = stored.headers.get(wire::TW_OBJECT).unwrap().as_str();
+    let bucket = js.get_object_store(wire::LETTERS_BUCKET).await.unwrap();
+    let mut body = Vec::new();
+    bucket
+        .get(name)
+        .await
+        .unwrap()
+        .read_to_end(&mut body)
+        .await
+        .unwrap();
+    assert!(body == [NO_COLON, &payload].concat(), "byte for byte");
 }

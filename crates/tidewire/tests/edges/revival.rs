@@ -1,13 +1,14 @@
 //! A client whose task has died on a malformed header is made anew, and all goes on through the new one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tidewire::{Running, prelude::*};
 use tidewire_server::Server;
+use tokio::sync::Semaphore;
 
 use crate::support::{
-    Log, PaymentProcessed, Seen, WELL_WITHIN, cashier, payments, process, processed, publish_raw, soon, till,
-    within,
+    Log, PAYMENTS, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN, cashier, payments, process,
+    processed, publish_raw, soon, till, within,
 };
 
 /// Kills the task of every client that hears it.
@@ -49,6 +50,52 @@ async fn an_endpoint_answers_again_and_the_service_is_still_listed() {
     .await;
     // It stops as any other: everything is there to be waited for.
     soon(WELL_WITHIN, "it stops", cashier.stop()).await.unwrap();
+}
+
+/// Runs until it is let go.
+async fn hold(State((seen, gate)): State<(Seen, Arc<Semaphore>)>, Event(paid): Event<PaymentProcessed>) {
+    seen.note(paid.payment_id);
+    gate.acquire().await.unwrap().forget();
+}
+
+async fn pass(Command(_): Command<ProcessPayment>) {}
+
+/// What ran when the client died is settled through the next one: it does not come again.
+#[tokio::test]
+async fn what_runs_meanwhile_is_acked_through_the_new_client() {
+    let (log, _guard) = Log::listen();
+    let (server, seen, gate) = (
+        Server::start().unwrap(),
+        Seen::default(),
+        Arc::new(Semaphore::new(0)),
+    );
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let payments = payments().start(nats.clone()).await.unwrap();
+    let other = tidewire::connect(server.url()).await.unwrap();
+    let slow = Service::new("slow", "1.0.0")
+        .state((seen.clone(), gate.clone()))
+        .on(durable("hold", hold).concurrency(1))
+        .command(pass);
+    let _slow = slow.start(other).await.unwrap();
+    for key in ["runs", "waits"] {
+        payments.bus().publish(&processed(key)).await.unwrap();
+    }
+    let info = async || {
+        let stream = nats.jetstream().get_stream(PAYMENTS).await.unwrap();
+        stream.consumer_info("slow__hold").await.unwrap()
+    };
+    within(WELL_WITHIN, "both are there", async || {
+        seen.has("runs") && info().await.num_ack_pending == 2
+    })
+    .await;
+    publish_raw(server.port(), "orders.payments.payment.process.p", DEADLY, b"");
+    within(WELL_WITHIN, "it is noticed", async || log.count(DIED) == 1).await;
+    gate.add_permits(2);
+    within(WELL_WITHIN, "both are acked", async || {
+        info().await.num_ack_pending == 0
+    })
+    .await;
+    assert_eq!((seen.len(), info().await.num_redelivered), (2, 0));
 }
 
 async fn hear(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {

@@ -29,7 +29,7 @@ use read::{Place, Reader, StoredMessage};
 
 /// How many messages one look at a consumer reads at the most.
 const MOST: usize = 10_000;
-/// After a look that was cut short the next one begins where it ended.
+/// After a look that was cut short the next one begins where it ended; also where it is not known what was lost.
 const GO_ON_AFTER: Duration = Duration::from_secs(1);
 /// After a look that failed, or a letter that could not be stored.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -54,7 +54,10 @@ pub(crate) struct Quarantine {
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
     Whole,
+    /// There is more to read.
     Cut,
+    /// What was lost with the connection is not known yet.
+    Unsure,
 }
 
 impl Quarantine {
@@ -114,6 +117,7 @@ impl Quarantine {
             let spec = self.consumers[index].clone();
             let pause = match self.consumer(&nats, index, &spec).await {
                 Ok(Look::Whole) => None,
+                Ok(Look::Unsure) => Some(GO_ON_AFTER),
                 Ok(Look::Cut) => {
                     tracing::warn!(stream = %spec.stream, consumer = %spec.name, read = MOST,
                         "more waits than one look for malformed headers reads; going on");
@@ -149,6 +153,8 @@ impl Quarantine {
             spec.filters.as_slice()
         };
         let lost = lost::of_this_instance(nats, spec, &self.service, &self.instance, place.delivered).await;
+        let look = if lost.is_some() { Look::Whole } else { Look::Unsure };
+        let lost = lost.unwrap_or_default();
         let mut failed = None;
         let mut left = MOST;
         for (number, filter) in filters.iter().enumerate() {
@@ -177,7 +183,7 @@ impl Quarantine {
             self.places.insert((index, number), place.delivered + 1);
         }
         self.places.retain(|(consumer, _), _| *consumer != index);
-        failed.map_or(Ok(Look::Whole), Err)
+        failed.map_or(Ok(look), Err)
     }
 
     /// Stores the letter, and lets the message go once the letter is confirmed.

@@ -255,8 +255,7 @@ impl Puller {
     /// Takes in a message, or what the server says instead of one.
     fn receive(&mut self, message: Message) -> Option<Left> {
         self.received += 1;
-        // A stored message may have a status line as well; a status of the server's own has nowhere to be settled.
-        let Some(status) = message.status.filter(|_| message.reply.is_none()) else {
+        let Some(status) = message.status else {
             if let Some(job) = self.take(message) {
                 self.crew.push(job);
             }
@@ -342,7 +341,7 @@ impl Puller {
                 }
             }
             while let Some(message) = messages.next().await {
-                if message.reply.is_some() {
+                if message.status.is_none() && message.reply.is_some() {
                     late.extend(self.take(message));
                 }
             }

@@ -97,18 +97,18 @@ async fn write(
         .iter()
         .map(|(name, value)| (&**name, value.as_str()));
     let headers = header_map(headers.chain(guards))?;
-    let send = || {
+    let publish = || {
         let request = Request::new()
             .headers(headers.clone())
             .payload(written.body.clone())
             .timeout(Some(STORED_WITHIN));
         client.send_request(subject.clone(), request)
     };
-    let answer = match send().await {
+    let answer = match publish().await {
         // Nobody keeps dead letters yet. Asked only now: it takes permissions that the letter itself does not.
         Err(error) if error.kind() == RequestErrorKind::NoResponders => {
             dead_letter_stream(&js, replicas).await?;
-            send().await?
+            publish().await?
         }
         sent => sent?,
     };

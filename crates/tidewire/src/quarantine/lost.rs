@@ -83,53 +83,52 @@ impl Received {
     }
 }
 
-/// What was delivered up to `delivered` and did not arrive. None where the service has other instances: it may be in
-/// their hands.
+/// What was delivered up to `delivered` and did not arrive; nothing where the service has other instances, which may have
+/// it in hand. `None` where not even this instance has answered who there is: it is asked again.
 pub(super) async fn of_this_instance(
     nats: &Connection,
     spec: &ConsumerSpec,
     service: &str,
     instance: &str,
     delivered: u64,
-) -> Vec<RangeInclusive<u64>> {
+) -> Option<Vec<RangeInclusive<u64>>> {
     if !spec.received.may_have_lost(delivered) {
-        return Vec::new();
+        return Some(Vec::new());
     }
     // What is only late arrives while the other instances are waited for.
-    let alone = is_alone(nats, service, instance).await;
+    let alone = is_alone(nats, service, instance).await?;
     let lost = spec.received.lost(delivered);
-    if alone { lost } else { Vec::new() }
+    Some(if alone { lost } else { Vec::new() })
 }
 
-async fn is_alone(nats: &Connection, service: &str, instance: &str) -> bool {
+/// Whether the service has no instance but this one. Where that may not be asked it is taken to have others.
+async fn is_alone(nats: &Connection, service: &str, instance: &str) -> Option<bool> {
     #[derive(Deserialize)]
     struct Pong {
         id: String,
     }
     let (client, subject) = (nats.client(), format!("$SRV.PING.{service}"));
     let inbox = client.new_inbox();
-    let Ok(mut answers) = client.subscribe(inbox.clone()).await else {
-        return false;
-    };
-    let asking = client.publish_with_reply(subject.clone(), inbox, "".into());
-    let gathering = async {
-        asking.await.ok()?;
-        let mut alone = None;
-        let gathered = timeout(ANSWERED_WITHIN, async {
-            while let Some(answer) = answers.next().await {
-                let Ok(pong) = serde_json::from_slice::<Pong>(&answer.payload) else {
-                    continue;
-                };
+    let mut answers = client.subscribe(inbox.clone()).await.ok()?;
+    let mut alone = None;
+    let gathering = timeout(ANSWERED_WITHIN, async {
+        if client
+            .publish_with_reply(subject.clone(), inbox, "".into())
+            .await
+            .is_err()
+        {
+            return;
+        }
+        while let Some(answer) = answers.next().await {
+            if let Ok(pong) = serde_json::from_slice::<Pong>(&answer.payload) {
                 alone = Some(alone.unwrap_or(true) && pong.id == instance);
             }
-        });
-        drop(gathered.await);
-        alone
-    };
-    nats.refusals()
-        .publishing(&subject, gathering)
-        .await
-        .is_ok_and(|alone| alone == Some(true))
+        }
+    });
+    match nats.refusals().publishing(&subject, gathering).await {
+        Ok(_) => alone,
+        Err(_) => Some(false),
+    }
 }
 
 #[cfg(test)]

@@ -204,20 +204,6 @@ async fn a_letter_that_cannot_be_stored_keeps_its_message() {
     assert_eq!(letters(&operator).await.len(), 1);
 }
 
-/// The client takes it, so it is no poison; nor is it the server's word about a pull.
-#[tokio::test]
-async fn a_stored_status_line_is_a_message() {
-    let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let nats = tidewire::connect(server.url()).await.unwrap();
-    let _payments = payments().start(nats.clone()).await.unwrap();
-    let _shipping = shipping(&seen).start(nats.clone()).await.unwrap();
-    let body = br#"{"type":"event","id":"1","timestamp":"2026-03-20T10:00:00Z","data":{"payment_id":"odd"}}"#;
-    publish_raw(server.port(), SUBJECT, b"NATS/1.0 503\r\n\r\n", body);
-    within(GOES_ON_WITHIN, "it is handled", async || seen.has("odd")).await;
-    nothing_waits(&nats, "shipping__note").await;
-    assert_eq!(letters(&nats).await.len(), 0);
-}
-
 /// What lies behind a poison and was lost with the client is given back, and not waited out.
 #[tokio::test]
 async fn what_was_lost_with_the_client_comes_at_once() {

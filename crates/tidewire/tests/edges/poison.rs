@@ -190,7 +190,8 @@ async fn a_letter_that_cannot_be_stored_keeps_its_message() {
         ..Default::default()
     };
     js.create_stream(full.clone()).await.unwrap();
-    let _shipping = shipping(&seen).start(operator.clone()).await.unwrap();
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let _shipping = shipping(&seen).start(nats).await.unwrap();
     publish_raw(server.port(), SUBJECT, NO_COLON, PAYLOAD);
     log.says(GOES_ON_WITHIN, "could not be put into TIDEWIRE_DLQ")
         .await;
@@ -262,7 +263,8 @@ async fn a_poison_of_the_largest_size() {
     let server = Server::builder().config("max_payload: 65536").start().unwrap();
     let nats = tidewire::connect(server.url()).await.unwrap();
     let _payments = payments().start(nats.clone()).await.unwrap();
-    let _shipping = shipping(&seen).start(nats.clone()).await.unwrap();
+    let other = tidewire::connect(server.url()).await.unwrap();
+    let _shipping = shipping(&seen).start(other).await.unwrap();
     let payload = vec![0xfe; (64 << 10) - NO_COLON.len()];
     publish_raw(server.port(), SUBJECT, NO_COLON, &payload);
     nothing_waits(&nats, "shipping__note").await;

@@ -53,7 +53,7 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
     let nats = tidewire::connect(&url).await?;
     let mut stage = Stage {
         children: Children::start(&url, folder)?,
-        instances: Instances::new(nats.client().clone()).await?,
+        instances: Instances::new(nats.client()).await?,
         screen,
         signals: signals.clone(),
         began: Instant::now(),

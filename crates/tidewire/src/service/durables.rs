@@ -14,6 +14,7 @@ use crate::{
     error_events::ErrorEvents,
     inbox::Inbox,
     letters::Letters,
+    quarantine::Received,
     route::{Carrier, Route},
     service_streams,
     start_error::StartError,
@@ -117,6 +118,7 @@ impl Shared<'_> {
             filters,
             start,
             ack_wait: terms.ack_wait,
+            received: Received::default(),
         };
         let mut specs: Vec<_> = sources
             .into_iter()

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Subscriber};
+use async_nats::Client;
 use tidewire_core::{
     ContextManifest, ContextName, Kind, Manifest, MessageName, Retry, SubjectFilter, Transport, wire,
 };
@@ -17,7 +17,10 @@ use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
     consumer::Puller,
-    endpoint, listen, manifest_bucket,
+    endpoint,
+    hearing::{Heard, Hearing},
+    listen, manifest_bucket,
+    quarantine::Quarantine,
     route::{Carrier, Route},
     running::Running,
     sender::Sender,
@@ -66,7 +69,7 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
 
 async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, StartError> {
     let manifest = check::manifest(&service)?;
-    check_server(nats.client())?;
+    check_server(&nats.client())?;
     requests_are_free(&nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
         let ContextManifest {
@@ -190,8 +193,8 @@ pub(super) fn stream_of(message: &str) -> String {
 /// What is made ready before anything runs: a start that fails has handled nothing.
 enum Ready {
     Durable(durables::Ready),
-    Live(Vec<Subscriber>),
-    Request(Subscriber, Arc<EndpointStats>),
+    Live(Hearing),
+    Request(Hearing, Arc<EndpointStats>),
 }
 
 async fn start_routes(
@@ -235,21 +238,26 @@ async fn start_routes(
         });
         table.add(route, depth);
     }
-    let instance = Instance::new(service, id, &manifest.version, endpoints);
+    let mut consumers = Vec::new();
+    let instance = Instance::new(service, id.clone(), &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
     wiring.spawn(instance.answer(wiring.clone(), questions));
     for (route, ready) in routes.into_iter().zip(ready) {
         match ready {
             Ready::Durable(durable) => {
+                consumers.extend(durable.specs.clone());
                 for spec in durable.specs {
                     wiring.spawn(Puller::new(wiring, spec, durable.work.clone()).run());
                 }
             }
-            Ready::Live(subscriptions) => wiring.spawn(listen::listen(wiring.clone(), route, subscriptions)),
+            Ready::Live(events) => wiring.spawn(listen::listen(wiring.clone(), route, events)),
             Ready::Request(requests, stats) => {
                 wiring.spawn(endpoint::serve(wiring.clone(), route, requests, stats));
             }
         }
+    }
+    if !consumers.is_empty() {
+        wiring.spawn(Quarantine::new(wiring, manifest, id, consumers).run());
     }
     Ok(table)
 }
@@ -265,17 +273,15 @@ fn filters(route: &Route) -> Vec<String> {
         .collect()
 }
 
-async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<Vec<Subscriber>, StartError> {
-    let client = wiring.sender.client();
-    let mut subscriptions = Vec::new();
-    for filter in filters(route) {
-        let subscribed = match group {
-            Some(group) => client.queue_subscribe(filter, group.clone()).await,
-            None => client.subscribe(filter).await,
-        };
-        subscriptions.push(subscribed.map_err(StartError::connection)?);
-    }
-    Ok(subscriptions)
+async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<Hearing, StartError> {
+    let heard = |subject| Heard {
+        subject,
+        queue_group: group.cloned(),
+    };
+    let subjects = filters(route).into_iter().map(heard).collect();
+    Hearing::begin(wiring, subjects)
+        .await
+        .map_err(StartError::connection)
 }
 
 async fn endpoint(
@@ -283,11 +289,14 @@ async fn endpoint(
     route: &Route,
     kind: Kind,
     manifest: &Manifest,
-) -> Result<(Endpoint, Subscriber), StartError> {
+) -> Result<(Endpoint, Hearing), StartError> {
     let subject = filters(route).into_iter().next().unwrap_or_default();
     let queue_group = manifest.service.clone();
-    let client = wiring.sender.client();
-    let requests = client.queue_subscribe(subject.clone(), queue_group.clone()).await;
+    let heard = Heard {
+        subject: subject.clone(),
+        queue_group: Some(queue_group.clone()),
+    };
+    let requests = Hearing::begin(wiring, vec![heard]).await;
     let mut metadata = BTreeMap::from([("tidewire.kind".to_owned(), kind.to_string())]);
     if let Some(message) = manifest.messages.get(&*route.name) {
         metadata.insert("tidewire.name".into(), route.name.to_string());

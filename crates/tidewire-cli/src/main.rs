@@ -13,6 +13,7 @@ mod error;
 mod escape;
 mod explain;
 mod manifest;
+mod operate;
 mod output;
 mod policy;
 mod pretty;

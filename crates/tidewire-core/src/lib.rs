@@ -37,6 +37,7 @@ mod invalid_json;
 mod manifest;
 mod message;
 mod metadata;
+pub mod operation;
 mod outcome;
 mod outgoing;
 mod parsed;

@@ -141,6 +141,11 @@ pub fn retry_subject(service: &str, durable: &str, letter: &str) -> String {
     format!("retry.{service}.{durable}.{letter}")
 }
 
+/// What every instance of a service hears from operators.
+pub fn operation_subject(service: &str, verb: &str) -> String {
+    format!("tidewire.ops.{service}.{verb}")
+}
+
 /// The subject of a durable's error events.
 pub fn errors_subject(service: &str, durable: &str) -> String {
     format!("errors.{service}.{durable}")

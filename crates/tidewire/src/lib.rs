@@ -67,6 +67,7 @@ pub mod layer;
 mod letters;
 mod listen;
 mod manifest_bucket;
+mod operations;
 mod outbox;
 mod pool;
 mod publish_error;

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 
 use super::queue;
 use crate::{
+    breaker::Breaker,
     bucket::Bucket,
     connection::Connection,
     consumer::{ConsumerSpec, Depth, Desk, Gate, Runs, Work, declare},
@@ -28,6 +29,7 @@ pub(super) struct Ready {
     pub(super) specs: Vec<ConsumerSpec>,
     pub(super) depth: Depth,
     pub(super) work: Work,
+    pub(super) breaker: Breaker,
 }
 
 type Sources = BTreeMap<String, Vec<String>>;
@@ -82,7 +84,13 @@ pub(super) async fn prepare(
     for (route, terms, sources) in durables {
         let (specs, depth) = shared.declare(route, terms, sources).await?;
         let work = shared.work(route, terms);
-        ready.insert(route.name.clone(), Ready { specs, depth, work });
+        let durable = Ready {
+            specs,
+            depth,
+            work,
+            breaker: terms.breaker.clone(),
+        };
+        ready.insert(route.name.clone(), durable);
     }
     Ok(ready)
 }

@@ -20,6 +20,7 @@ use crate::{
     endpoint,
     hearing::{Heard, Hearing},
     listen, manifest_bucket,
+    operations::{Operable, Operations},
     quarantine::Quarantine,
     route::{Carrier, Route},
     running::Running,
@@ -238,7 +239,7 @@ async fn start_routes(
         });
         table.add(route, depth);
     }
-    let mut consumers = Vec::new();
+    let (mut consumers, mut operable) = (Vec::new(), Vec::new());
     let instance = Instance::new(service, id.clone(), &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
     wiring.spawn(instance.answer(wiring.clone(), questions));
@@ -246,6 +247,15 @@ async fn start_routes(
         match ready {
             Ready::Durable(durable) => {
                 consumers.extend(durable.specs.clone());
+                operable.push(Operable {
+                    name: route.name.to_string(),
+                    consumers: durable
+                        .specs
+                        .iter()
+                        .map(|spec| (spec.stream.clone(), spec.name.clone()))
+                        .collect(),
+                    breaker: durable.breaker,
+                });
                 for spec in durable.specs {
                     wiring.spawn(Puller::new(wiring, spec, durable.work.clone()).run());
                 }
@@ -257,7 +267,15 @@ async fn start_routes(
         }
     }
     if !consumers.is_empty() {
-        wiring.spawn(Quarantine::new(wiring, manifest, id, consumers).run());
+        wiring.spawn(Quarantine::new(wiring, manifest, id.clone(), consumers).run());
+        let operations = Operations {
+            wiring: wiring.clone(),
+            service: service.clone(),
+            instance: id,
+            durables: operable,
+        };
+        let requests = operations.hear().await?;
+        wiring.spawn(operations.answer(requests));
     }
     Ok(table)
 }

@@ -14,8 +14,8 @@ use tidewire_server::Server;
 use tokio::io::AsyncReadExt;
 
 use crate::support::{
-    Log, PAYMENTS, PaymentProcessed, Seen, connect_as, make_stream, payments, processed, publish_raw,
-    publish_raw_as, shipping, users, within,
+    Log, PAYMENTS, PaymentProcessed, Seen, connect_as, payments, processed, publish_raw, publish_raw_as,
+    shipping, users, within,
 };
 
 /// How soon a consumer goes on.
@@ -232,9 +232,14 @@ const PERMISSIONS: &str = r#"
         "$JS.API.CONSUMER.INFO.ORDERS__PAYMENTS.shipping__note",
         "$JS.API.CONSUMER.MSG.NEXT.ORDERS__PAYMENTS.shipping__note",
         "$JS.ACK._.*.ORDERS__PAYMENTS.shipping__note.>", "$SYS.REQ.USER.INFO",
-        "dlq.shipping.>", "_INBOX.>"
+        "$JS.API.STREAM.INFO.TW_SHIPPING", "$JS.API.CONSUMER.INFO.TW_SHIPPING.shipping__note",
+        "$JS.API.STREAM.MSG.GET.TW_SHIPPING",
+        "$JS.API.CONSUMER.MSG.NEXT.TW_SHIPPING.shipping__note", "$JS.ACK._.*.TW_SHIPPING.shipping__note.>",
+        "$JS.API.STREAM.INFO.KV_TW_SHIPPING_RUNS", "$JS.API.STREAM.MSG.GET.KV_TW_SHIPPING_RUNS",
+        "$KV.TW_SHIPPING_RUNS.>", "$JS.API.STREAM.INFO.TIDEWIRE_ERRORS", "errors.shipping.>",
+        "$JS.API.STREAM.INFO.TIDEWIRE_DLQ", "$JS.API.STREAM.MSG.GET.TIDEWIRE_DLQ", "dlq.shipping.>", "_INBOX.>"
     ]
-    subscribe: ["_INBOX.>", "$SRV.>"]
+    subscribe: ["_INBOX.>", "$SRV.>", "tidewire.ops.shipping.*"]
 "#;
 
 #[tokio::test]
@@ -247,7 +252,6 @@ async fn a_service_with_little_permission_and_acks_in_their_second_layout() {
     // Somebody with more permissions has made what it needs.
     let first = shipping(&seen).start(admin.clone()).await.unwrap();
     first.stop().await.unwrap();
-    make_stream(&admin.jetstream(), wire::DLQ_STREAM, "dlq.>").await;
     let nats = connect_as(&server, "service").await;
     let _shipping = shipping(&seen).start(nats).await.unwrap();
     let login = r#","user":"admin","pass":"admin""#;

@@ -39,6 +39,7 @@
 //! delivers it again where it was not.
 
 mod ask;
+mod batch;
 mod breaker;
 mod bucket;
 mod bulkhead;
@@ -88,6 +89,7 @@ mod tally;
 mod wiring;
 
 pub use ask::{Ask, AskError};
+pub use batch::{Batch, BatchArgument, SettlesEach};
 pub use breaker::Breaker;
 pub use bulkhead::Bulkhead;
 pub use bus::Bus;
@@ -118,8 +120,8 @@ pub use tidewire_core::*;
 /// What every service names.
 pub mod prelude {
     pub use crate::{
-        Any, Ask, Attempt, Breaker, Bus, Context, Dispatch, Emit, EventFamily, EventSet, Failure, FromRef,
-        Message, OrFail, Retry, Service, Start, Then, durable,
+        Any, Ask, Attempt, Batch, Breaker, Bus, Context, Dispatch, Emit, EventFamily, EventSet, Failure,
+        FromRef, Message, OrFail, Retry, Service, Start, Then, durable,
         extract::{Command, Event, Query, State},
         live,
     };

@@ -13,6 +13,7 @@ use tidewire_core::{
 };
 
 use crate::{
+    batch::{BatchArgument, Gather, SettlesEach},
     connection::Connection,
     context::Context,
     extract::{CommandArgument, HeardBy, QueryArgument},
@@ -22,7 +23,7 @@ use crate::{
     route::Route,
     running::{RunError, Running},
     start_error::StartError,
-    subscription::Subscription,
+    subscription::{Durable, Subscription},
 };
 
 /// A service: what comes in, what handles it, what goes out.
@@ -144,6 +145,43 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         let (terms, handler) = subscription.into_parts();
         self.routes
             .push(terms.into_route::<S, H::Way, _, _>(handler, &self.state));
+        self
+    }
+
+    /// Handles events in batches: `most` of them in a call, or those that came `within` a time of the first.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use schemars::JsonSchema;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use tidewire::prelude::*;
+    /// # #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    /// # #[event(subject = "orders.payments.payment.processed")]
+    /// # struct PaymentProcessed { amount: u32 }
+    /// async fn store(Batch(paid): Batch<PaymentProcessed>) -> Vec<Result<(), Failure>> {
+    ///     paid.into_iter().map(|paid| (paid.amount > 0).then_some(()).ok_or("nothing paid").or_reject()).collect()
+    /// }
+    ///
+    /// # drop(
+    /// Service::new("ledger", "1.0.0").on_batch(100, Duration::from_millis(50), durable("store", store))
+    /// # );
+    /// ```
+    ///
+    /// The handler gives a result for each event, in their order, and each is settled by its own: those that failed are
+    /// tried again, alone, so that one bad event does not fail its neighbours twice. `Result<(), Failure>` says the same
+    /// of all of them. What a batch sends would not be known of which event, so that it takes neither `Emit` nor
+    /// `Dispatch`. Instead of the durable's concurrency, one batch is handled while the next one gathers.
+    pub fn on_batch<H, T>(mut self, most: usize, within: Duration, durable: Durable<H, T>) -> Self
+    where
+        H: Handler<T, Future: HandlerFuture<Output: SettlesEach>>,
+        T: Arguments<S, Message: BatchArgument>,
+        H::Future: Send, // over an `.await` hold `Arc`, not `Rc`, and no lock's guard
+    {
+        let gather = Gather {
+            most: most.max(1),
+            within,
+        };
+        self.routes.push(durable.into_batch_route(gather, &self.state));
         self
     }
 

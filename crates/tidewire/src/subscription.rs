@@ -5,6 +5,7 @@ use std::{error::Error as StdError, fmt, marker::PhantomData, num::NonZeroU32, t
 use tidewire_core::{Policy, PolicyManifest, Quality, RateManifest, Retry, Rule, RuleManifest, Start, Then};
 
 use crate::{
+    batch::{BatchArgument, Gather, SettlesEach},
     breaker::Breaker,
     bulkhead::Bulkhead,
     consumer::{ACK_WAIT, Rate},
@@ -76,6 +77,22 @@ pub struct Durable<H, T> {
     terms: DurableTerms,
     layers: Layers,
     arguments: PhantomData<fn(T)>,
+}
+
+impl<H, T> Durable<H, T> {
+    /// The handler without its types, as one of batches.
+    pub(crate) fn into_batch_route<S>(self, gather: Gather, state: &S) -> Route
+    where
+        S: Clone + Send + Sync + 'static,
+        H: Handler<T, Future: HandlerFuture<Output: SettlesEach> + Send>,
+        T: Arguments<S, Message: BatchArgument>,
+    {
+        let carrier = Carrier::Durable(Box::new(self.terms));
+        let mut route = Route::of_batches(&self.name, carrier, self.handler, state, gather);
+        route.filter = self.filter;
+        route.layers.extend(&self.layers);
+        route
+    }
 }
 
 /// How a durable reads its stream, and what it does with messages that fail.

@@ -10,6 +10,7 @@ use tidewire_subject::check_word;
 
 use super::{Service, queue};
 use crate::{
+    batch::sends_nothing,
     inbox::REMEMBERED,
     route::{Carrier, Route},
     start_error::StartError,
@@ -119,6 +120,13 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
         Carrier::Durable(terms) => {
             if let Err(error) = check_word(&route.name) {
                 problems.push(format!("the durable name `{}`: {error}", route.name));
+            }
+            if route.batches && !sends_nothing(&route.sends) {
+                problems.push(format!(
+                    "the durable `{}` takes batches and sends: it would not be known of which event; take single events, or \
+                     let another durable send",
+                    route.name
+                ));
             }
             let retry = terms.retry.unwrap_or(service.retry);
             if terms.quality == Quality::EffectivelyOnce && retry.horizon() >= REMEMBERED {

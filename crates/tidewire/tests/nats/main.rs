@@ -9,6 +9,7 @@
 
 mod backpressure;
 mod bad_input;
+mod batches;
 mod blocking;
 mod breakers;
 mod cloud_events;

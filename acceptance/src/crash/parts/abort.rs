@@ -1,0 +1,56 @@
+//! A message whose handler aborts the process, among healthy ones; a supervisor starts the worker again each time.
+
+use std::time::Duration;
+
+use super::QUIET_WITHIN;
+use crate::{
+    jobs::Kind,
+    report::{Outcome, Report},
+    run::Scale,
+    world::World,
+};
+
+const DIES_WITHIN: Duration = Duration::from_secs(60);
+
+pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
+    let jobs = scale.pick(2_000, 300);
+    let world = World::alone().await?;
+    world
+        .post(jobs, |number| {
+            if number == 150 {
+                Kind::Abort
+            } else {
+                Kind::mixed(number)
+            }
+        })
+        .await?;
+    let mut options = world.options();
+    // Its first run is free, and the other three are counted.
+    let deaths = options.attempts + 1;
+    for _ in 0..deaths {
+        world.worker(&options).await?.dies(DIES_WITHIN).await?;
+        options = world.options();
+    }
+    let survivor = world.worker(&options).await?;
+    let books = world.books(QUIET_WITHIN).await?;
+    survivor.stop().await?;
+    let expected = options.attempts + 1;
+    let faults = [
+        books.fault("aborts, and is no letter of the class `crashed`", |entry| {
+            entry.kind == Kind::Abort && entry.class != "crashed"
+        }),
+        books.fault("aborted more or less often than it may", |entry| {
+            entry.kind == Kind::Abort && entry.runs.len() != expected as usize
+        }),
+        books.fault("was beside it, and is a letter of the class `crashed`", |entry| {
+            entry.kind != Kind::Abort && entry.class == "crashed"
+        }),
+    ];
+    report.row(
+        "abort",
+        &format!("{deaths} × abort() by one message, restarted each time"),
+        &books,
+        faults.into_iter().flatten(),
+    );
+    Ok(())
+}

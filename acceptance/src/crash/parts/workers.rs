@@ -1,0 +1,51 @@
+//! A worker is killed at every step between receipt and ack.
+
+use std::time::Duration;
+
+use super::QUIET_WITHIN;
+use crate::{
+    hook::Death,
+    jobs::Kind,
+    report::{Outcome, Report},
+    run::Scale,
+    world::World,
+};
+
+/// Every step that the framework tells of.
+const STEPS: [&str; 10] = [
+    "pulled",
+    "in hand",
+    "decoded",
+    "handled",
+    "stored",
+    "counted",
+    "kept",
+    "runs read",
+    "marked",
+    "settled",
+];
+/// With three hundred messages a second each step is taken a hundred times within this.
+const DIES_WITHIN: Duration = Duration::from_secs(60);
+
+pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
+    let kills = scale.times(3, 1);
+    for step in STEPS {
+        let world = World::alone().await?;
+        let load = world.load(300, Kind::mixed);
+        for kill in 0..kills {
+            let mut options = world.options();
+            let count = 1 + u64::from(kill) * 17;
+            options.death = Some(Death {
+                step: step.to_owned(),
+                count,
+            });
+            world.worker(&options).await?.dies(DIES_WITHIN).await?;
+        }
+        let healthy = world.worker(&world.options()).await?;
+        load.stop().await;
+        let books = world.books(QUIET_WITHIN).await?;
+        healthy.stop().await?;
+        report.row("workers", &format!("{kills} × SIGKILL at `{step}`"), &books, None);
+    }
+    Ok(())
+}

@@ -104,8 +104,8 @@ pub struct Runs {
     pub count: u32,
     /// Whether the last one began and never ended.
     pub unfinished: bool,
-    /// Whether they are as many as there may be.
-    pub spent: bool,
+    /// What is stored of it where none is to follow.
+    pub spent: Option<Keep>,
 }
 
 /// What to do next. Each is done before the next step, and settling effects only under a lease.
@@ -165,8 +165,10 @@ impl State {
             (Self::Reading, Input::Runs(None)) | (Self::Marking { .. }, Input::Marked(false)) => {
                 Self::nak(UNANSWERED)
             }
-            (Self::Reading, Input::Runs(Some(runs))) if runs.spent => Self::keep(Keep::Letter),
-            (Self::Reading, Input::Runs(Some(runs))) => Self::mark(runs.count, runs.unfinished),
+            (Self::Reading, Input::Runs(Some(runs))) => match runs.spent {
+                Some(keep) => Self::keep(keep),
+                None => Self::mark(runs.count, runs.unfinished),
+            },
             (Self::Marking { runs }, Input::Marked(true)) => Self::run(runs, true),
 
             (

@@ -23,9 +23,16 @@ fn inputs() -> Vec<(&'static str, Input)> {
     vec![
         ("delivered, the first time", Input::Came { delivery: 1 }),
         ("delivered again", Input::Came { delivery: 2 }),
-        ("runs: none", runs(0, false, false)),
-        ("runs: one, and it never ended", runs(1, true, false)),
-        ("runs: as many as there may be", runs(2, false, true)),
+        ("runs: none", runs(0, false, None)),
+        ("runs: one, and it never ended", runs(1, true, None)),
+        (
+            "runs: as many as there may be",
+            runs(2, false, Some(Keep::Letter)),
+        ),
+        (
+            "runs: one, and a rule discarded it",
+            runs(1, false, Some(Keep::Discarded)),
+        ),
         ("runs: cannot be read", Input::Runs(None)),
         ("the start is written down", Input::Marked(true)),
         ("the start cannot be written down", Input::Marked(false)),
@@ -190,13 +197,13 @@ fn a_message_that_kills_its_process_is_kept_after_the_maximum_though_nobody_coun
         if effect == (Effect::Run { attempt: 1 }) {
             continue; // the process dies, and nothing is written down of its first run
         }
-        runs.spent = TWICE.is_over(runs.count, Duration::ZERO);
+        runs.spent = TWICE.is_over(runs.count, Duration::ZERO).then_some(Keep::Letter);
         match state.step(Input::Runs(Some(runs))) {
             (_, Effect::Mark { count, .. }) => {
                 runs = Runs {
                     count,
                     unfinished: true,
-                    spent: false,
+                    spent: None,
                 }
             }
             (_, Effect::Keep(Keep::Letter)) => break,

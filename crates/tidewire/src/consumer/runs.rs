@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tidewire_core::{
     BoxError, Retry, Timestamp,
     dead_letter::{LetterId, Trouble},
-    settlement, wire,
+    settlement::{self, Keep},
+    wire,
 };
 
 use crate::{
@@ -42,6 +43,9 @@ pub(super) struct Known {
     /// Whether none is to follow.
     #[serde(default)]
     spent: bool,
+    /// Whether none is to follow because a rule discards it: that outlives a process that died before it was stored.
+    #[serde(default)]
+    pub(super) discarded: bool,
     /// The last failure.
     #[serde(default)]
     pub(super) failure: Option<Failed>,
@@ -116,11 +120,16 @@ impl Known {
             .failure
             .as_ref()
             .map_or(Duration::ZERO, |failed| now.since(failed.first));
+        // Zero runs are never too many.
+        let spent = self.spent || (self.runs > 0 && policy.is_over(self.runs, since));
         settlement::Runs {
             count: self.runs,
             unfinished: self.unfinished,
-            // Zero runs are never too many.
-            spent: self.spent || (self.runs > 0 && policy.is_over(self.runs, since)),
+            spent: spent.then_some(if self.discarded {
+                Keep::Discarded
+            } else {
+                Keep::Letter
+            }),
         }
     }
 

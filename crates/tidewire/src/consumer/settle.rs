@@ -277,6 +277,7 @@ impl<'a> Case<'a> {
         if let Verdict::Retry { policy, .. } = verdict {
             self.known.retry = Some(policy);
         }
+        self.known.discarded = verdict == Verdict::Discard;
         let now = clock::now();
         if verdict != Verdict::Done {
             let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);

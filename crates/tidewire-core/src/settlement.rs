@@ -44,6 +44,8 @@ pub enum State {
 /// What follows once the runs are written down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum After {
+    /// It is done.
+    Ack,
     /// It is delivered again after this long.
     Nak(Duration),
     /// A record of it is stored.
@@ -179,6 +181,8 @@ impl State {
                     random,
                 },
             ) => match verdict {
+                // Its ack may be lost, and no run that ended well is to count when it comes again.
+                Verdict::Done if marked => Self::count(Some(runs), After::Ack),
                 Verdict::Done => (Self::Settled, Effect::Ack),
                 // Counted first: a message whose record is stored must not run again.
                 Verdict::DeadLetter => Self::count(None, After::Keep(Keep::Letter)),
@@ -198,6 +202,7 @@ impl State {
 
             // A run that could not be counted is one more than there may be; the message is not lost by it.
             (Self::Counting(After::Nak(delay)), Input::Counted(_)) => Self::nak(delay),
+            (Self::Counting(After::Ack), Input::Counted(_)) => (Self::Settled, Effect::Ack),
             (Self::Counting(After::Keep(keep)), Input::Counted(_)) => Self::keep(keep),
             (Self::Counting(After::Hold { runs }), Input::Counted(_)) => {
                 (Self::Held { runs, marked: true }, Effect::Wait)

@@ -2,7 +2,8 @@
 //!
 //! It counts deliveries: of messages that were given back at a deployment, or waited in a buffer too. Counted that way a
 //! healthy message would be a dead letter after a few deployments. So runs are counted here, of messages that failed or
-//! came before; the first run of a message that succeeds costs nothing.
+//! came before; the first run of a message that succeeds costs nothing. A run that ended well does not count: its ack may
+//! be lost, in a server's crash even time after time, and the message has killed nobody.
 
 use std::time::Duration;
 

@@ -36,6 +36,8 @@ pub(crate) struct Entry {
     letter: Option<End>,
     records: u32,
     pub(crate) class: String,
+    /// How many attempts its letter tells of.
+    attempts: u32,
     /// Its attempts, by worker, in the order in which they began.
     pub(crate) runs: Vec<(String, u32)>,
 }
@@ -75,6 +77,7 @@ impl Books {
             letter: None,
             records: 0,
             class: String::new(),
+            attempts: 0,
             runs: Vec::new(),
         });
         let mut books = Self {
@@ -127,7 +130,8 @@ impl Books {
             Act::Handled => Some(End::Handled),
             _ => Some(End::Letter),
         };
-        entry.class = record.trouble.map(|trouble| trouble.class).unwrap_or_default();
+        let trouble = record.trouble?;
+        (entry.class, entry.attempts) = (trouble.class, trouble.attempts);
         Some(())
     }
 
@@ -181,6 +185,10 @@ impl Books {
         });
         check("healthy, and in the dead letters", |entry| {
             entry.kind.end() == End::Handled && entry.letter.is_some()
+        });
+        check("run more often than its dead letter says", |entry| {
+            let last = entry.runs.iter().map(|(_, attempt)| *attempt).max();
+            entry.letter.is_some() && last > Some(entry.attempts)
         });
         check("handled, and must not be", |entry| {
             entry.kind.end() != End::Handled && entry.effects > 0

@@ -23,7 +23,7 @@ use crate::{
 /// What NATS runs on.
 #[derive(Debug)]
 pub(crate) enum Servers {
-    One(Server),
+    One(Box<Server>),
     Three(Cluster),
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn alone() -> Result<Self, Box<dyn Error>> {
-        Self::on(Servers::One(Server::start()?), 1).await
+        Self::on(Servers::One(Box::new(Server::start()?)), 1).await
     }
 
     pub(crate) async fn of_three() -> Result<Self, Box<dyn Error>> {

@@ -30,7 +30,7 @@ async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
         ack_wait: ACK_WAIT,
         ..world.options()
     };
-    let mut stale = 0;
+    let mut late = 0;
     for _ in 0..stops {
         world.post(60, Kind::mixed).await?;
         let first = slow();
@@ -52,13 +52,13 @@ async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
         // What it still runs ends before it does.
         frozen.stop().await?;
         second.stop().await?;
-        stale += lines_with(&log, "the lease ran out")?;
+        late += lines_with(&log, "the lease ran out")?;
     }
     let books = world.books(QUIET_WITHIN).await?;
-    let faults = [(stale == 0).then(|| "no attempt was stale: it shows nothing".to_owned())];
+    let faults = [(late == 0).then(|| "no attempt was late: it shows nothing".to_owned())];
     report.row(
         "stopped",
-        &format!("{stops} × SIGSTOP for 3 ack waits; {stale} stale attempts settled nothing"),
+        &format!("{stops} × SIGSTOP for 3 ack waits; {late} late attempts settled nothing"),
         &books,
         faults.into_iter().flatten(),
     );

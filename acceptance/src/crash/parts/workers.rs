@@ -24,7 +24,7 @@ const STEPS: [&str; 10] = [
     "marked",
     "settled",
 ];
-/// With three hundred messages a second each step is taken a hundred times within this.
+/// Of three hundred messages a second each step is taken by at least sixty.
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
@@ -34,7 +34,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
         let load = world.load(300, Kind::mixed);
         for kill in 0..kills {
             let mut options = world.options();
-            let count = 1 + u64::from(kill) * 17;
+            let count = 1 + u64::from(kill) * 40;
             options.death = Some(Death {
                 step: step.to_owned(),
                 count,

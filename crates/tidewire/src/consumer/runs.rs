@@ -140,13 +140,12 @@ impl Known {
         self.unfinished = true;
     }
 
-    /// So many runs have ended; `None` where none is to follow.
-    pub(super) fn ended(&mut self, count: Option<u32>) {
+    /// So many runs have ended, the last of them being `attempt`; `None` where none is to follow. A letter that another
+    /// process stores says as many as this one would.
+    pub(super) fn ended(&mut self, count: Option<u32>, attempt: u32) {
         self.unfinished = false;
-        match count {
-            Some(count) => self.runs = count,
-            None => self.spent = true,
-        }
+        self.spent |= count.is_none();
+        self.runs = count.unwrap_or(attempt);
     }
 
     /// The trouble that a dead letter tells of. Without a failure on record the process died of the message each time.

@@ -219,7 +219,7 @@ impl<'a> Case<'a> {
     }
 
     async fn count(&mut self, count: Option<u32>) -> bool {
-        self.known.ended(count);
+        self.known.ended(count, self.attempt);
         self.write("counted").await
     }
 

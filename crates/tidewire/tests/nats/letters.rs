@@ -328,7 +328,9 @@ async fn a_full_dead_letter_stream_loses_nothing() {
     );
     assert_eq!(kept(&client).await.len(), 1);
     limit_letters(&client, -1).await;
-    kept_reach(&client, 3).await;
+    let letters = kept_reach(&client, 3).await;
+    let trouble = |letter: &Kept| letter.record.trouble.clone().unwrap();
+    assert!(letters.iter().all(|letter| trouble(letter).attempts == 1));
     quiet(&client, PAYMENTS, "shipping__note").await;
     eventually("it is ready", async || shipping.not_ready().is_empty()).await;
     assert_eq!(state.1.load(Ordering::SeqCst), 3, "no run more than one each");

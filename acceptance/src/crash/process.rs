@@ -68,6 +68,11 @@ impl Worker {
         }
     }
 
+    /// Kills it (SIGKILL) and waits until it is gone.
+    pub(crate) async fn kill(mut self) -> io::Result<()> {
+        self.child.kill().await
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has, well.
     pub(crate) async fn stop(mut self) -> Result<(), Box<dyn Error>> {
         kill_process(self.pid, Signal::TERM)?;

@@ -42,6 +42,23 @@ pub(crate) struct Entry {
     pub(crate) runs: Vec<(String, u32)>,
 }
 
+impl Entry {
+    /// A job of which nothing else is known.
+    fn posted(kind: Kind, confirmed: bool) -> Self {
+        Self {
+            kind,
+            confirmed,
+            stored: false,
+            effects: 0,
+            letter: None,
+            records: 0,
+            class: String::new(),
+            attempts: 0,
+            runs: Vec::new(),
+        }
+    }
+}
+
 /// All jobs of a world, by their numbers.
 #[derive(Debug)]
 pub(crate) struct Books {
@@ -69,17 +86,8 @@ impl Books {
         within: Duration,
     ) -> Result<Self, Box<dyn Error>> {
         let unquiet = quiet(nats, within).await.err();
-        let jobs = posted.all().into_iter().map(|(kind, confirmed)| Entry {
-            kind,
-            confirmed,
-            stored: false,
-            effects: 0,
-            letter: None,
-            records: 0,
-            class: String::new(),
-            attempts: 0,
-            runs: Vec::new(),
-        });
+        let jobs = posted.all().into_iter();
+        let jobs = jobs.map(|(kind, confirmed)| Entry::posted(kind, confirmed));
         let mut books = Self {
             jobs: jobs.collect(),
             unquiet,
@@ -166,6 +174,9 @@ impl Books {
     /// Every promise that is broken, each in one line that names it and the jobs.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults: Vec<_> = self.unquiet.iter().cloned().collect();
+        if self.sums().stored == 0 {
+            faults.push("no message was stored: it shows nothing".to_owned());
+        }
         let mut check = |what: &str, broken: fn(&Entry) -> bool| {
             let found = self.jobs.iter().enumerate().filter(|(_, entry)| broken(entry));
             faults.extend(named(what, found));
@@ -281,3 +292,6 @@ async fn read(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

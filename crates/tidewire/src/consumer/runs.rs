@@ -25,6 +25,9 @@ use crate::{
 /// How long a count is kept at least; each failure begins it anew.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 
+/// The class of a message whose last run ended with its process.
+const CRASHED: &str = "crashed";
+
 /// The runs of one durable's messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
@@ -148,20 +151,27 @@ impl Known {
         self.runs = count.unwrap_or(attempt);
     }
 
-    /// The trouble that a dead letter tells of. Without a failure on record the process died of the message each time.
+    /// The trouble that a dead letter tells of: the last failure, or that its last run ended with the process.
     pub(super) fn trouble(&self, attempts: u32, before: u32, now: Timestamp) -> Trouble {
         let attempts = attempts.max(self.runs);
-        let failed = self
-            .failure
-            .clone()
-            .filter(|_| !self.unfinished)
-            .unwrap_or_else(|| Failed {
-                class: "crashed".into(),
+        let failed = match self.failure.clone() {
+            Some(failed) if !self.unfinished => failed,
+            Some(failed) => Failed {
+                class: CRASHED.into(),
+                error: "the process ended while it handled the message, which had failed before".into(),
+                causes: [vec![failed.error], failed.causes].concat(),
+                first: failed.first,
+                last: now,
+            },
+            // Without a failure on record it was so each time.
+            None => Failed {
+                class: CRASHED.into(),
                 error: format!("the process ended {attempts} times while it handled the message"),
                 causes: Vec::new(),
-                first: self.failure.as_ref().map_or(now, |failed| failed.first),
+                first: now,
                 last: now,
-            });
+            },
+        };
         Trouble {
             class: failed.class,
             error: failed.error,
@@ -170,5 +180,32 @@ impl Known {
             first_failed: failed.first,
             last_failed: failed.last,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by `crash abort`: what had failed before was forgotten, and deaths were told of that never were.
+    #[test]
+    fn the_letter_of_a_crash_tells_what_had_failed_before() {
+        let mut known = Known {
+            failure: Some(Failed {
+                class: "failed".into(),
+                error: "cannot charge".into(),
+                causes: vec!["the gateway says 500".into()],
+                first: Timestamp::default(),
+                last: Timestamp::default(),
+            }),
+            ..Known::default()
+        };
+        known.begins(3);
+        let trouble = known.trouble(0, 0, Timestamp::default());
+        assert_eq!((trouble.class.as_str(), trouble.attempts), ("crashed", 3));
+        assert_eq!(trouble.chain, ["cannot charge", "the gateway says 500"]);
+        known.failure = None;
+        let trouble = known.trouble(0, 0, Timestamp::default());
+        assert!(trouble.error.contains("ended 3 times"), "{}", trouble.error);
     }
 }

@@ -15,15 +15,7 @@ const DIES_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     let jobs = scale.pick(2_000, 300);
     let world = World::alone().await?;
-    world
-        .post(jobs, |number| {
-            if number == 150 {
-                Kind::Abort
-            } else {
-                Kind::mixed(number)
-            }
-        })
-        .await?;
+    world.post(jobs, neighbour_or_abort).await?;
     let mut options = world.options();
     // Its first run is free, and the other three are counted.
     let deaths = options.attempts + 1;
@@ -34,16 +26,12 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     let survivor = world.worker(&options).await?;
     let books = world.books(QUIET_WITHIN).await?;
     survivor.stop().await?;
-    let expected = options.attempts + 1;
     let faults = [
         books.fault("aborts, and is no letter of the class `crashed`", |entry| {
             entry.kind == Kind::Abort && entry.class != "crashed"
         }),
         books.fault("aborted more or less often than it may", |entry| {
-            entry.kind == Kind::Abort && entry.runs.len() != expected as usize
-        }),
-        books.fault("was beside it, and is a letter of the class `crashed`", |entry| {
-            entry.kind != Kind::Abort && entry.class == "crashed"
+            entry.kind == Kind::Abort && entry.runs.len() != deaths as usize
         }),
     ];
     report.row(
@@ -53,4 +41,14 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
         faults.into_iter().flatten(),
     );
     Ok(())
+}
+
+/// Beside it is nothing that failed and will succeed: such a message has an attempt less to lose to a neighbour's death,
+/// and two of them may be beside it before it is a suspect that runs alone.
+fn neighbour_or_abort(number: usize) -> Kind {
+    match (number, Kind::mixed(number)) {
+        (150, _) => Kind::Abort,
+        (_, Kind::Once) => Kind::Fine,
+        (_, kind) => kind,
+    }
 }

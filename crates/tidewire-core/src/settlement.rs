@@ -102,7 +102,7 @@ pub enum Input {
 /// How often a message was run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// Runs so far, the last one included where it never ended.
+    /// Runs so far that count; one that never ended does where it was alone.
     pub count: u32,
     /// Whether the last one began and never ended.
     pub unfinished: bool,
@@ -117,7 +117,8 @@ pub enum Effect {
     Read,
     /// Write down that a run begins, then say [`Input::Marked`].
     Mark {
-        /// Runs, with the one that begins.
+        /// Runs that count if this one never ends: itself only where it is alone, because of those side by side any
+        /// may have killed the process. So a death costs one message an attempt at most.
         count: u32,
         /// From here to its end no other suspect beside it: what kills the process is then known by its name.
         alone: bool,
@@ -226,7 +227,7 @@ impl State {
     }
 
     fn mark(runs: u32, alone: bool) -> (Self, Effect) {
-        let count = runs.saturating_add(1);
+        let count = runs.saturating_add(u32::from(alone));
         (Self::Marking { runs }, Effect::Mark { count, alone })
     }
 

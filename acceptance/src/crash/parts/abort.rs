@@ -15,10 +15,10 @@ const DIES_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     let jobs = scale.pick(2_000, 300);
     let world = World::alone().await?;
-    world.post(jobs, neighbour_or_abort).await?;
+    world.post(jobs, mixed_with_abort).await?;
     let mut options = world.options();
-    // Its first run is free, and the other three are counted.
-    let deaths = options.attempts + 1;
+    // Its first run is free, its second is beside others, and the other three are counted.
+    let deaths = options.attempts + 2;
     for _ in 0..deaths {
         world.worker(&options).await?.dies(DIES_WITHIN).await?;
         options = world.options();
@@ -43,12 +43,10 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     Ok(())
 }
 
-/// Beside it is nothing that failed and will succeed: such a message has an attempt less to lose to a neighbour's death,
-/// and two of them may be beside it before it is a suspect that runs alone.
-fn neighbour_or_abort(number: usize) -> Kind {
-    match (number, Kind::mixed(number)) {
-        (150, _) => Kind::Abort,
-        (_, Kind::Once) => Kind::Fine,
-        (_, kind) => kind,
+fn mixed_with_abort(number: usize) -> Kind {
+    if number == 150 {
+        Kind::Abort
+    } else {
+        Kind::mixed(number)
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Runs {
 /// What is known of one message.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Known {
-    /// Runs so far, the last one included where it never ended.
+    /// Runs so far that count: see [`settlement::Effect::Mark`].
     runs: u32,
     /// Whether the last one began and never ended.
     #[serde(default)]
@@ -137,7 +137,7 @@ impl Known {
         }
     }
 
-    /// A run begins.
+    /// A run begins, and so many count if it never ends.
     pub(super) fn begins(&mut self, count: u32) {
         self.runs = count;
         self.unfinished = true;
@@ -163,10 +163,11 @@ impl Known {
                 first: failed.first,
                 last: now,
             },
-            // Without a failure on record it was so each time.
             None => Failed {
                 class: CRASHED.into(),
-                error: format!("the process ended {attempts} times while it handled the message"),
+                error: format!(
+                    "the process ended {attempts} times while it handled the message, and no other suspect"
+                ),
                 causes: Vec::new(),
                 first: now,
                 last: now,

@@ -217,7 +217,7 @@ impl<'a> Case<'a> {
     }
 
     async fn count(&mut self, count: Option<u32>) -> bool {
-        self.known.ended(count);
+        self.known.ended(count, self.attempt);
         self.write("counted").await
     }
 
@@ -276,6 +276,7 @@ impl<'a> Case<'a> {
         if let Verdict::Retry { policy, .. } = verdict {
             self.known.retry = Some(policy);
         }
+        self.known.discarded = verdict == Verdict::Discard;
         let now = clock::now();
         if verdict != Verdict::Done {
             let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);

@@ -223,6 +223,11 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
+    /// Whether what comes of it decides.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.probe
+    }
+
     /// What it needed was there, whatever else came of it.
     pub(crate) fn available(mut self) {
         self.told = true;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tidewire_core::{BoxError, wire};
 use tokio::time::timeout;
 
-use crate::{connection::Connection, guarded::store, start_error::StartError};
+use crate::{connection::Connection, guarded::store, start_error::StartError, stream::find};
 
 /// How long an answer is awaited.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
@@ -23,6 +23,8 @@ pub(crate) struct Bucket {
     stream: String,
     /// What a key is written below: in another JetStream domain behind the prefix of its API.
     prefix: String,
+    /// As it was asked for.
+    config: Config,
 }
 
 /// What a key holds.
@@ -43,8 +45,9 @@ pub(crate) enum Expect {
 }
 
 impl Bucket {
-    /// The bucket of this name, made where there is none.
+    /// The bucket of this name, made where there is none, and mended where it lacks what was asked for.
     pub(crate) async fn ensure(nats: &Connection, config: Config) -> Result<Self, StartError> {
+        let wanted = config.clone();
         let (js, name) = (nats.jetstream(), config.bucket.clone());
         let store = match js.get_key_value(&name).await {
             Ok(found) => found,
@@ -60,12 +63,41 @@ impl Bucket {
         } else {
             below.clone()
         };
-        Ok(Self {
+        let bucket = Self {
             nats: nats.clone(),
             stream: store.stream_name.clone(),
             name,
             prefix,
+            config: wanted,
+        };
+        bucket.mend().await?;
+        Ok(bucket)
+    }
+
+    /// Gives the bucket what it lacks: lives for its keys, and as many replicas as the streams have.
+    async fn mend(&self) -> Result<(), StartError> {
+        let Some(found) = find(&self.nats, &self.stream).await? else {
+            return Ok(());
+        };
+        let mut better = found.clone();
+        better.num_replicas = found.num_replicas.max(self.config.num_replicas);
+        if self.config.limit_markers.is_some() && !found.allow_message_ttl {
+            better.allow_message_ttl = true;
+            better.subject_delete_marker_ttl = self.config.limit_markers;
+        }
+        if better == found {
+            return Ok(());
+        }
+        let updated = self.nats.jetstream().update_stream(&better).await;
+        updated.map(drop).map_err(|source| StartError::StreamRefused {
+            stream: self.stream.clone(),
+            source: source.into(),
         })
+    }
+
+    /// The most that a value may have, its headers included.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.nats.client().max_payload()
     }
 
     /// What the key holds; `None` where nothing was ever written to it.
@@ -119,7 +151,14 @@ impl Bucket {
             .iter()
             .map(|text| (wire::EXPECTED_LAST_SUBJECT_SEQUENCE, text.as_str()));
         let subject = format!("{}{key}", self.prefix);
-        store(&self.nats, &subject, expected.chain([header]), value).await
+        let headers: Vec<_> = expected.chain([header]).collect();
+        let stored = store(&self.nats, &subject, headers.iter().copied(), value.clone()).await;
+        if stored.is_ok() {
+            return stored;
+        }
+        // Somebody may have deleted it, or taken its settings away.
+        Box::pin(Self::ensure(&self.nats, self.config.clone())).await?;
+        store(&self.nats, &subject, headers.iter().copied(), value).await
     }
 }
 

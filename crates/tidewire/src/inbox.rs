@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use async_nats::jetstream::kv;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
-use tidewire_core::{BoxError, Identity, MessageId, Outgoing, wire};
+use tidewire_core::{BoxError, Failure, Identity, MessageId, OrFail, Outgoing, wire};
 
 use crate::{
     bucket::{Bucket, Expect},
@@ -15,6 +15,9 @@ use crate::{
 
 /// How long it is remembered that a message was handled, and what it led to.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Room for the headers of a record.
+const ROOM: usize = 1 << 10;
 
 /// What one durable has handled: the record of a message is the one point at which its outputs become true.
 #[derive(Clone, Debug)]
@@ -67,14 +70,16 @@ impl Inbox {
     }
 
     /// Whether a message was handled before.
-    pub(crate) async fn find(&self, identity: &Identity) -> Result<Found, BoxError> {
-        Ok(match self.bucket.get(&self.key(identity)).await? {
-            None => Found::New(0),
-            Some(entry) => match entry.value {
-                None => Found::New(entry.sequence),
-                Some(value) => Found::Handled(read(&value)?),
+    pub(crate) async fn find(&self, identity: &Identity) -> Result<Found, Failure> {
+        Ok(
+            match self.bucket.get(&self.key(identity)).await.or_unavailable()? {
+                None => Found::New(0),
+                Some(entry) => match entry.value {
+                    None => Found::New(entry.sequence),
+                    Some(value) => Found::Handled(read(&value).or_reject()?),
+                },
             },
-        })
+        )
     }
 
     /// Says that a message was handled and led to `outputs`; what is on record where somebody else was first. From then
@@ -84,20 +89,31 @@ impl Inbox {
         identity: &Identity,
         expected: u64,
         outputs: Vec<Outgoing>,
-    ) -> Result<Vec<Outgoing>, BoxError> {
+    ) -> Result<Vec<Outgoing>, Failure> {
         let key = self.key(identity);
-        let value = serde_json::to_vec(&outputs.iter().map(written).collect::<Vec<_>>())?;
+        let value = serde_json::to_vec(&outputs.iter().map(written).collect::<Vec<_>>()).or_reject()?;
+        let (size, most) = (value.len() + ROOM, self.bucket.max_payload());
+        if size > most {
+            let text = format!(
+                "what the handler sends for this message takes {size} bytes on record and the server takes {most}; send less \
+                 for one message, or do without `.effectively_once()`"
+            );
+            return Err(text).or_reject();
+        }
         let put = self
             .bucket
-            .put(&key, value.into(), Expect::Sequence(expected), REMEMBERED)
-            .await?;
+            .put(&key, value.into(), Expect::Sequence(expected), REMEMBERED);
+        // The message is not at fault: nothing is spent on it.
+        let put = put.await.or_unavailable()?;
         if put.is_some() {
             tracing::trace!(target: "tidewire::walk", "committed");
             return Ok(outputs);
         }
         match self.find(identity).await? {
             Found::Handled(recorded) => Ok(recorded),
-            Found::New(_) => Err("the record of a handled message ended while it was looked at".into()),
+            Found::New(_) => {
+                Err("the record of a handled message ended while it was looked at").or_unavailable()
+            }
         }
     }
 

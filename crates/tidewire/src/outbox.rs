@@ -74,8 +74,7 @@ impl Outbox {
         let Some((inbox, identity)) = &self.inbox else {
             return Ok(Before::New(0));
         };
-        // The message is not at fault: nothing is spent on it.
-        match inbox.find(identity).await.or_unavailable()? {
+        match inbox.find(identity).await? {
             Found::New(sequence) => Ok(Before::New(sequence)),
             Found::Handled(outputs) => {
                 self.send(&outputs).await?;
@@ -92,7 +91,7 @@ impl Outbox {
         let emitted: Result<Vec<_>, _> = std::mem::take(&mut *lock(&self.emitted)).into_iter().collect();
         let mut outputs = emitted.or_reject()?;
         if let Some((inbox, identity)) = &self.inbox {
-            outputs = inbox.commit(identity, expected, outputs).await.or_unavailable()?;
+            outputs = inbox.commit(identity, expected, outputs).await?;
         }
         self.send(&outputs).await
     }
@@ -101,10 +100,11 @@ impl Outbox {
         for outgoing in outputs {
             let stored = self.sender.publish(outgoing).await;
             stored.map_err(|error| {
-                let class = if error.is_transient() {
-                    Class::Retry(None)
-                } else {
+                // A stream that is full or gone, or a permission that is missing, is no fault of the message.
+                let class = if error.is_of_the_message() {
                     Class::Reject
+                } else {
+                    Class::Unavailable
                 };
                 Failure::new(class, error)
             })?;

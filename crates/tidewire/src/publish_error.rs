@@ -116,4 +116,9 @@ impl PublishError {
             Self::NoStream { .. } | Self::NoQueue { .. } | Self::Full { .. } | Self::Unconfirmed { .. }
         )
     }
+
+    /// Whether no other stream and no other permission would help: this message cannot be sent.
+    pub(crate) fn is_of_the_message(&self) -> bool {
+        matches!(self, Self::Encode(_) | Self::Header(_) | Self::TooLarge { .. })
+    }
 }

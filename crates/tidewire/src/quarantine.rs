@@ -46,6 +46,8 @@ pub(crate) struct Quarantine {
     instance: String,
     /// How many replicas the dead letters have, where they have no stream yet.
     replicas: usize,
+    /// When the connection of now began.
+    connected_at: Instant,
     /// Where the next look goes on, by consumer and filter; empty where the last one was not cut short.
     places: HashMap<(usize, usize), u64>,
 }
@@ -78,6 +80,7 @@ impl Quarantine {
             version: manifest.version.clone(),
             instance,
             replicas: replicas.max().unwrap_or(1),
+            connected_at: Instant::now(),
             places: HashMap::new(),
         }
     }
@@ -91,7 +94,12 @@ impl Quarantine {
             let due = next.unwrap_or_else(Instant::now);
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = connections.changed() => if changed.is_err() { return },
+                changed = connections.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.connected_at = Instant::now();
+                }
                 () = sleep_until(due), if next.is_some() => {}
             }
             let again = tokio::select! {
@@ -152,7 +160,15 @@ impl Quarantine {
         } else {
             spec.filters.as_slice()
         };
-        let lost = lost::of_this_instance(nats, spec, &self.service, &self.instance, place.delivered).await;
+        let lost = lost::of_this_instance(
+            nats,
+            spec,
+            &self.service,
+            &self.instance,
+            place.delivered,
+            self.connected_at.elapsed(),
+        )
+        .await;
         let look = if lost.is_some() { Look::Whole } else { Look::Unsure };
         let lost = lost.unwrap_or_default();
         let mut failed = None;

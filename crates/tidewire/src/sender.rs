@@ -162,7 +162,8 @@ impl Sender {
                     // A leader is being elected, or an earlier try with this id is still on its way to the replicas.
                     Err(
                         error @ PublishError::Refused {
-                            code: 10008 | 10158, ..
+                            code: 10008 | 10158 | 10167,
+                            ..
                         },
                     ) => error,
                     done => return done,

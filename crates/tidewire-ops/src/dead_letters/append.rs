@@ -99,12 +99,8 @@ impl DeadLetters {
         };
         match self.send(sending).await? {
             Sent::Stored { sequence, .. } => Ok(Some(sequence)),
-            Sent::Outrun => {
-                if let Some(object) = object {
-                    self.forget(&object).await;
-                }
-                Ok(None)
-            }
+            // The object stays: a lost confirmation looks the same, and then it is in use.
+            Sent::Outrun => Ok(None),
         }
     }
 
@@ -147,14 +143,6 @@ impl DeadLetters {
         })?;
         headers.push((wire::TW_OBJECT.into(), object.clone()));
         Ok((headers, Bytes::new(), Some(object)))
-    }
-
-    /// Removes what no message names.
-    pub(super) async fn forget(&self, object: &str) {
-        if let Ok(store) = self.nats.jetstream().get_object_store(wire::LETTERS_BUCKET).await {
-            // An object that stays takes room and does no harm.
-            drop(store.delete(object).await);
-        }
     }
 
     /// Sends until a stream has confirmed.

@@ -77,10 +77,17 @@ async fn find_or_make(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, Star
             if !lost.is_empty() {
                 return Err(spec.differs(lost));
             }
-            if same(&wanted, &info.config) {
+            let shorter = wanted.ack_wait < info.config.ack_wait;
+            if same(&wanted, &info.config) && (!shorter || info.num_ack_pending > 0) {
                 return Ok(spec.found(&info));
             }
             let updated = pull::Config {
+                // The server applies a shorter one to what others have in hand, whose leases are longer.
+                ack_wait: if info.num_ack_pending > 0 {
+                    wanted.ack_wait.max(info.config.ack_wait)
+                } else {
+                    wanted.ack_wait
+                },
                 deliver_policy: info.config.deliver_policy,
                 ..wanted.clone()
             };
@@ -236,7 +243,7 @@ fn same(wanted: &pull::Config, found: &Config) -> bool {
             .all(|(name, value)| metadata.get(name) == Some(value))
     };
     wanted_filters == found_filters
-        && wanted.ack_wait == found.ack_wait
+        && wanted.ack_wait <= found.ack_wait
         && wanted.max_deliver == found.max_deliver
         && wanted.max_ack_pending == found.max_ack_pending
         && found.backoff.is_empty()

@@ -17,6 +17,8 @@ use crate::{error_events::ErrorEvents, inbox::Inbox, letters::Letters, route::Ro
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) service: String,
+    /// The stream in which replays come.
+    pub(crate) service_stream: String,
     /// Who acts: the service, its version, this instance.
     pub(crate) by: String,
     pub(crate) version: String,

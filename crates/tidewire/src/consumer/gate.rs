@@ -3,8 +3,8 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tidewire_core::CircuitState;
-use tokio::sync::OwnedSemaphorePermit;
+use tidewire_core::{CircuitState, settlement::UNANSWERED};
+use tokio::{sync::OwnedSemaphorePermit, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -49,7 +49,32 @@ impl Gate {
 
     /// Waits until a message may run; `None` where the service ends before.
     pub(super) async fn pass(&self, stop: &CancellationToken) -> Option<Pass> {
-        let passing = async {
+        tokio::select! {
+            biased;
+            // What may begin begins: given back while requests are open, it would come to ourselves again.
+            pass = self.passing() => Some(pass),
+            () = stop.cancelled() => None,
+        }
+    }
+
+    /// The same for a message that found what it needs unavailable. A breaker that is closed all the same, by hand or
+    /// below its threshold, does not make it wait: it waits here.
+    pub(super) async fn pass_again(&self, stop: &CancellationToken) -> Option<Pass> {
+        if self.is_open() {
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = sleep(UNANSWERED) => {}
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            pass = self.passing() => Some(pass),
+        }
+    }
+
+    async fn passing(&self) -> Pass {
+        loop {
             // The breaker first: who waits for it keeps no place from others.
             let admitted = self.breaker.admitted().await;
             if let Some(rate) = &self.rate {
@@ -59,16 +84,13 @@ impl Gate {
                 Some(bulkhead) => bulkhead.place().await,
                 None => None,
             };
-            Pass {
-                admitted,
-                _place: place,
+            // It may have opened while this one waited for the others.
+            if admitted.is_probe() || self.is_open() {
+                return Pass {
+                    admitted,
+                    _place: place,
+                };
             }
-        };
-        tokio::select! {
-            biased;
-            // What may begin begins: given back while requests are open, it would come to ourselves again.
-            pass = passing => Some(pass),
-            () = stop.cancelled() => None,
         }
     }
 

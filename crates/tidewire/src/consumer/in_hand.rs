@@ -144,7 +144,7 @@ impl Grip {
     /// Marks it as in progress for this much longer and then no more; without a time for as long as it is in hand.
     pub(super) fn patience(&self, time: Option<Duration>) {
         if let Some(held) = self.in_hand.lock().messages.get_mut(&self.id) {
-            held.patience = time.map(|time| Instant::now() + time);
+            held.patience = time.and_then(|time| Instant::now().checked_add(time));
         }
     }
 }

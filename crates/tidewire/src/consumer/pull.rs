@@ -57,6 +57,19 @@ impl Demand {
         Some(Pull { batch, max_bytes })
     }
 
+    /// A single message, where none was asked for.
+    pub(super) fn one(&mut self) -> Option<Pull> {
+        if self.asked > 0 {
+            return None;
+        }
+        self.asked = 1;
+        self.asked_bytes = self.largest;
+        Some(Pull {
+            batch: 1,
+            max_bytes: self.largest,
+        })
+    }
+
     /// A message came.
     pub(super) fn came(&mut self, bytes: usize) {
         self.asked = self.asked.saturating_sub(1);

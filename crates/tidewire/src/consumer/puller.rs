@@ -183,6 +183,14 @@ impl Puller {
             }
             awake_at = now;
             let (held, open) = (self.work.crew.len(), self.work.desk.gate.is_open());
+            if !open
+                && held == 0
+                && let Some(pull) = self.demand.one()
+                && let Err(error) = self.ask(inbox, pull).await
+            {
+                // A breaker that holds nothing would never close: only a message finds out whether it may.
+                return self.ended(connections, error.to_string()).await;
+            }
             if now >= self.not_before
                 && open
                 && let Some(pull) = self

@@ -29,24 +29,30 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// The letter, and its message as it was sent at first. `None` for messages that are no replays.
+    /// The letter, and its message as it was sent at first. `None` for what is no replay, whatever is written in the
+    /// service's stream.
     pub(super) async fn read(
         message: &Message,
         letters: &Letters,
     ) -> Result<Option<(Self, Message)>, BoxError> {
-        if !message.subject.starts_with("retry.") {
-            return Ok(None);
-        }
         let headers = message.headers.as_ref();
         let find = |name| headers.and_then(|headers| header(headers, name));
+        let letter = find(wire::TW_LETTER).and_then(|letter| letter.parse().ok());
+        let record = find(wire::TW_RECORD).and_then(|record| record.parse().ok());
+        let (Some(letter), Some(record)) = (letter, record) else {
+            return Ok(None);
+        };
         let body = match find(wire::TW_OBJECT) {
             Some(name) => letters.object(name).await?,
             None => message.payload.clone(),
         };
+        let Ok(original) = Original::unwrap(pairs(headers), &body) else {
+            return Ok(None);
+        };
         let replay = Self {
-            letter: find(wire::TW_LETTER).ok_or("it names no letter")?.parse()?,
-            record: find(wire::TW_RECORD).ok_or("it names no record")?.parse()?,
-            original: Original::unwrap(pairs(headers), &body)?,
+            letter,
+            record,
+            original,
             attempts: find(wire::TW_ATTEMPTS)
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0),

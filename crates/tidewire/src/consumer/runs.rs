@@ -103,10 +103,18 @@ impl Runs {
         }
     }
 
-    pub(super) async fn write(&self, letter: &LetterId, known: &Known) -> Result<(), BoxError> {
+    /// Written down until after the message has come again, `delay` from now at the earliest.
+    pub(super) async fn write(
+        &self,
+        letter: &LetterId,
+        known: &Known,
+        delay: Option<Duration>,
+    ) -> Result<(), BoxError> {
+        let chosen = known.retry.map_or(Duration::ZERO, |retry| retry.longest_delay());
+        let life = self.life.max(LIFE + delay.unwrap_or_default().max(chosen) * 2);
         let value = serde_json::to_vec(known)?;
         self.bucket
-            .put(&self.key(letter), value.into(), Expect::Anything, self.life)
+            .put(&self.key(letter), value.into(), Expect::Anything, life)
             .await?;
         Ok(())
     }

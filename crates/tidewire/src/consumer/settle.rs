@@ -82,6 +82,8 @@ struct Case<'a> {
     /// Until its handler has run, and while no breaker holds it back.
     pass: Option<Pass>,
     known: Known,
+    /// The delay that the handler or a rule asked for.
+    after: Option<Duration>,
     attempt: u32,
 }
 
@@ -106,9 +108,14 @@ impl<'a> Case<'a> {
             grip,
             pass: Some(pass),
             known: Known::default(),
+            after: None,
             attempt: 0,
         };
+        if *case.stored.stream != *desk.service_stream {
+            return Ok(case);
+        }
         let opened = match Replay::read(&case.message, &desk.letters).await {
+            // Nothing of ours: it is what it says it is, and a letter if that is nothing.
             Ok(None) => return Ok(case),
             Ok(Some((replay, message))) => {
                 if replay.is_due(desk).await {
@@ -162,7 +169,7 @@ impl<'a> Case<'a> {
                 Effect::Count { count } => Input::Counted(self.count(count).await),
                 Effect::Wait => {
                     suspect = None;
-                    self.pass = self.desk.gate.pass(&self.desk.stop).await;
+                    self.pass = self.desk.gate.pass_again(&self.desk.stop).await;
                     if self.pass.is_some() {
                         Input::Admitted
                     } else {
@@ -222,7 +229,12 @@ impl<'a> Case<'a> {
     }
 
     async fn write(&self, step: &'static str) -> bool {
-        match self.desk.runs.write(&self.run_id(), &self.known).await {
+        match self
+            .desk
+            .runs
+            .write(&self.run_id(), &self.known, self.after)
+            .await
+        {
             Ok(()) => {
                 tracing::trace!(target: "tidewire::walk", "{step}");
                 true
@@ -273,8 +285,9 @@ impl<'a> Case<'a> {
                 _ => pass.admitted.available(),
             }
         }
-        if let Verdict::Retry { policy, .. } = verdict {
+        if let Verdict::Retry { policy, after } = verdict {
             self.known.retry = Some(policy);
+            self.after = after;
         }
         self.known.discarded = verdict == Verdict::Discard;
         let now = clock::now();
@@ -297,7 +310,7 @@ impl<'a> Case<'a> {
             subject: &self.message.subject,
             stream: &self.stored.stream,
             sequence: self.stored.sequence,
-            letter: &self.letter,
+            letter: self.letter(),
             correlation_id: Some(outbox.input().correlation_id().to_owned()),
             id: outbox.input().id().to_string(),
         });
@@ -328,6 +341,9 @@ impl<'a> Case<'a> {
             tracing::trace!(target: "tidewire::walk", "kept");
             self.desk
                 .report_letter(&trouble, &self.message.subject, self.letter());
+        } else {
+            // Known for another day: it must not run for want of a place for its letter.
+            self.write("counted").await;
         }
         stored
     }

@@ -19,6 +19,9 @@ use crate::{connection::Connection, consumer::ConsumerSpec};
 /// How long other instances are waited for; longer than what is on its way to this one takes.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 
+/// After this long every instance that lives has its connection back: the longest pause between two tries and a try.
+const ALL_BACK: Duration = Duration::from_secs(8);
+
 /// How far this instance has received a consumer's messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Received(Arc<Mutex<State>>);
@@ -91,9 +94,14 @@ pub(super) async fn of_this_instance(
     service: &str,
     instance: &str,
     delivered: u64,
+    connected_for: Duration,
 ) -> Option<Vec<RangeInclusive<u64>>> {
     if !spec.received.may_have_lost(delivered) {
         return Some(Vec::new());
+    }
+    // The others may be coming back still, and then they have in hand what this instance has not.
+    if connected_for < ALL_BACK {
+        return None;
     }
     // What is only late arrives while the other instances are waited for.
     let alone = is_alone(nats, service, instance).await?;

@@ -1,6 +1,9 @@
 //! What can be known of a declaration without a server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tidewire_core::{
     ContextManifest, ContextName, HandlerManifest, Manifest, MessageManifest, MessageName, MessageType,
@@ -129,6 +132,13 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
                 ));
             }
             let retry = terms.retry.unwrap_or(service.retry);
+            if route.batches && retry.is_over(1, Duration::ZERO) {
+                problems.push(format!(
+                    "the durable `{}` takes batches and has one attempt: one bad event would make dead letters of its \
+                     neighbours; give it two at least, the second of which is alone",
+                    route.name
+                ));
+            }
             if terms.quality == Quality::EffectivelyOnce && retry.horizon() >= REMEMBERED {
                 problems.push(format!(
                     "the durable `{}` is tried again for {:?}, and what was handled is remembered for {REMEMBERED:?}: give \

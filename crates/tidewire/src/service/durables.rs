@@ -152,6 +152,7 @@ impl Shared<'_> {
         let policy = terms.policy(self.retry);
         let desk = Desk {
             service: self.manifest.service.clone(),
+            service_stream: wire::service_stream(&self.manifest.service),
             by: self.by.clone(),
             version: self.manifest.version.clone(),
             route: route.clone(),

@@ -146,6 +146,52 @@ async fn a_breaker_that_is_shared_or_set_by_hand_stops_all_who_share_it() {
     assert_eq!(gateway.seen.sorted(), ["p 1", "refund p 1"]);
 }
 
+/// Only a message finds out whether the gateway is back: a breaker that holds none asks for one.
+#[tokio::test]
+async fn a_breaker_that_holds_nothing_closes_again() {
+    let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let till = till(&gateway, &breaker).start(client.clone()).await.unwrap();
+    gateway.down.store(true, Ordering::SeqCst);
+    payments.bus().publish(&processed("held")).await.unwrap();
+    eventually("it opens", async || breaker.state() != CircuitState::Closed).await;
+    // Whoever held a message is gone, and with it the one that would have probed.
+    till.stop().await.unwrap();
+    gateway.down.store(false, Ordering::SeqCst);
+    let refund = durable("refund", charge)
+        .circuit_breaker(&breaker)
+        .start(Start::Now);
+    let desk = Service::new("desk", "1.0.0").state(gateway.clone()).on(refund);
+    let _desk = desk.start(client.clone()).await.unwrap();
+    payments.bus().publish(&processed("next")).await.unwrap();
+    gateway.seen.reaches(1).await;
+    assert_eq!(gateway.seen.sorted(), ["next 1"]);
+}
+
+/// Closed by hand it lets all through, and what is unavailable is not tried in a hot loop.
+#[tokio::test]
+async fn what_is_unavailable_behind_a_closed_breaker_is_tried_at_leisure() {
+    let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    breaker.close();
+    gateway.down.store(true, Ordering::SeqCst);
+    let till = till(&gateway, &breaker).start(client.clone()).await.unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    eventually("it is tried twice", async || {
+        gateway.calls.load(Ordering::SeqCst) >= 2
+    })
+    .await;
+    assert!(gateway.calls.load(Ordering::SeqCst) < 5);
+    let began = Instant::now();
+    till.stop().await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "what waits does not keep a service from stopping"
+    );
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("too many requests")]
 struct TooMany;

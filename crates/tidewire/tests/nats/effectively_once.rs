@@ -98,11 +98,11 @@ async fn a_message_that_is_published_again_has_no_second_effect() {
 /// The record is the point at which it is done: what could not be sent then is sent by the next attempt, and nothing
 /// runs for it.
 #[tokio::test]
-async fn what_is_on_record_and_not_sent_is_sent_by_the_next_attempt() {
+async fn what_is_on_record_and_not_sent_is_sent_later() {
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();
-    let _shipping = shipping(&seen, &client).await;
+    let shipping = shipping(&seen, &client).await;
     payments.bus().publish(&processed("first")).await.unwrap();
     eventually("it is shipped", async || parcels(&client).await == 1).await;
     let js = jetstream(&client);
@@ -116,9 +116,9 @@ async fn what_is_on_record_and_not_sent_is_sent_by_the_next_attempt() {
     };
     limit(1).await;
     payments.bus().publish(&processed("second")).await.unwrap();
-    eventually("it came again", async || {
-        let info = consumer(&client, PAYMENTS, "shipping__ship").await;
-        info.delivered.consumer_sequence > 3
+    // A stream that is full is no fault of the message: it waits in hand, and nothing is spent on it.
+    eventually("it was tried", async || {
+        shipping.tally()["shipping__ship"].contains_key("unavailable")
     })
     .await;
     limit(-1).await;

@@ -73,9 +73,6 @@ impl DeadLetters {
             Err(OpsError::Letter(error)) => return Ok(refused(&error)),
             Err(error) => return Err(error),
         };
-        if let (Sent::Outrun | Sent::Stored { duplicate: true, .. }, Some(object)) = (&sent, object) {
-            self.forget(&object).await;
-        }
         if matches!(sent, Sent::Stored { .. }) {
             return Ok(Given::UnderWay { record });
         }

@@ -19,7 +19,7 @@ use crate::{
 
 #[cfg(test)]
 pub(crate) use records::values;
-pub use records::{ReadError, Records};
+pub use records::{DeadLetter, ReadError, Records};
 
 /// How long between two audits.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -87,6 +87,7 @@ impl Books {
             money(records),
             stock(records),
             letters(records),
+            mail(records),
         ];
         let events = BTreeMap::from([
             (OrderPlaced::TYPE.name, records.placed.len()),
@@ -128,7 +129,7 @@ fn placed(records: &Records, ledger: &Ledger) -> Check {
     check
 }
 
-/// Every order has one end, and the orders service tells that one.
+/// Every order has one end, and the orders service tells that one; or its payment is a dead letter that waits.
 fn ends(records: &Records, ledger: &Ledger) -> Check {
     let ends = records.ends();
     let placed: BTreeSet<_> = records
@@ -149,7 +150,9 @@ fn ends(records: &Records, ledger: &Ledger) -> Check {
     );
     check.all(
         "placed, and without an end",
-        placed.iter().filter(|id| !ends.contains_key(**id)),
+        placed
+            .iter()
+            .filter(|id| !ends.contains_key(**id) && !records.waits(id)),
     );
     check.all(
         "ended, and never placed",
@@ -165,7 +168,7 @@ fn ends(records: &Records, ledger: &Ledger) -> Check {
         .filter(|(_, entry)| entry.answer == Some(Answer::Accepted));
     let differs = told.filter(|(id, entry)| {
         let events = ends.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
-        entry.end.is_none_or(|end| !events.contains(&end))
+        entry.end.map_or(!records.waits(id), |end| !events.contains(&end))
     });
     check.all(
         "the orders service tells another end than the events",
@@ -183,9 +186,16 @@ fn money(records: &Records) -> Check {
         .collect();
     let mut charged: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut paid_for: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (payment_id, charge) in &records.charges {
-        charged.entry(payment_id).or_default().push(charge.amount);
-        paid_for.entry(&charge.order_id).or_default().insert(payment_id);
+    let mut waiting = BTreeSet::new();
+    for (_, charge) in &records.charges {
+        charged.entry(&charge.payment_id).or_default().push(charge.amount);
+        paid_for
+            .entry(&charge.order_id)
+            .or_default()
+            .insert(&charge.payment_id);
+        if records.waits(&charge.order_id) {
+            waiting.insert(charge.payment_id.as_str()); // its answer got lost, and the replay will ask again
+        }
     }
     let total: u64 = charged.values().flatten().sum();
     let mut check = Check::new(
@@ -211,7 +221,9 @@ fn money(records: &Records) -> Check {
     );
     check.all(
         "charged, and not processed",
-        charged.keys().filter(|id| !processed.contains_key(**id)),
+        charged
+            .keys()
+            .filter(|id| !processed.contains_key(**id) && !waiting.contains(**id)),
     );
     check.all(
         "processed, and not charged",
@@ -276,18 +288,45 @@ fn stock(records: &Records) -> Check {
     check
 }
 
-/// Each order that ended has one letter.
+/// A dead letter waits and its order has no end, or it was handled and its order has one: never both, and never neither.
 fn letters(records: &Records) -> Check {
     let ends = records.ends();
-    let mut written: BTreeMap<&str, usize> = BTreeMap::new();
-    for order_id in &records.letters {
-        *written.entry(order_id).or_default() += 1;
-    }
+    let of = |wanted| {
+        let found = records.dead.iter().filter(move |(_, state)| **state == wanted);
+        found.map(|(order_id, _)| order_id)
+    };
     let mut check = Check::new(
         "letters",
         format!(
-            "{} to customers, {} orders ended",
-            records.letters.len(),
+            "{} dead letters: {} repaired, {} wait for somebody",
+            records.dead.len(),
+            of(DeadLetter::Handled).count(),
+            of(DeadLetter::Open).count()
+        ),
+    );
+    check.all(
+        "a dead letter that waits, and ended all the same",
+        of(DeadLetter::Open).filter(|id| ends.contains_key(id.as_str())),
+    );
+    check.all(
+        "a dead letter that was handled, and without an end",
+        of(DeadLetter::Handled).filter(|id| !ends.contains_key(id.as_str())),
+    );
+    check
+}
+
+/// The customer of each order that ended has one message.
+fn mail(records: &Records) -> Check {
+    let ends = records.ends();
+    let mut written: BTreeMap<&str, usize> = BTreeMap::new();
+    for order_id in &records.mail {
+        *written.entry(order_id).or_default() += 1;
+    }
+    let mut check = Check::new(
+        "mail",
+        format!(
+            "{} messages to customers, {} orders ended",
+            records.mail.len(),
             ends.len()
         ),
     );

@@ -133,8 +133,10 @@ impl Desk {
 }
 
 /// The class under which a message is kept that no attempt follows.
-pub(super) fn letter_class(outcome: &Outcome) -> &'static str {
+pub(super) fn letter_class(outcome: &Outcome, verdict: Verdict) -> &'static str {
     match outcome {
+        // The handler would try again, and a rule says that it is of no use.
+        Outcome::Failed(_) if verdict == Verdict::DeadLetter => "rejected",
         // It failed as often as it may.
         Outcome::Failed(failure) if matches!(failure.class(), Class::Retry(_)) => "exhausted",
         outcome => outcome.class(),

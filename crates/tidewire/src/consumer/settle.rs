@@ -283,7 +283,7 @@ impl<'a> Case<'a> {
             let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
             if !matches!(verdict, Verdict::Hold { .. }) {
                 self.known.failure = Some(Failed {
-                    class: letter_class(&outcome).to_owned(),
+                    class: letter_class(&outcome, verdict).to_owned(),
                     error: outcome.error(),
                     causes: outcome.causes(),
                     first,

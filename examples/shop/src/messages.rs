@@ -46,9 +46,8 @@ pub struct OrderPlaced {
     pub total: u64,
 }
 
+// A shop that sells real things sends a token that its gateway gave it for the card, and never the number.
 /// An order is to be paid: whoever takes the money may take it now.
-///
-/// A shop that sells things sends a token of the card that its gateway gave it, and never the number.
 #[derive(Event, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "orders.checkout.payment.requested", key = payment_id)]
 pub struct PaymentRequested {

@@ -11,14 +11,16 @@
 //! | is down | the [breaker] opens: nothing is tried, nothing is spent, and everything goes on when it is back |
 //!
 //! A payment whose attempts are spent is a dead letter as well, and `tidewire dlq replay` gives it back once the cause is
-//! mended. Whatever happens, nobody is charged twice: the gateway is given the same key whenever the same payment is tried.
+//! mended. Whatever happens, nobody is charged twice: the gateway is given the payment's id as a key, and takes money once
+//! for each. The message's own [`IdempotencyKey`](tidewire::extract::IdempotencyKey) would not do here: a customer who
+//! asks again for an answer that got lost makes two messages of one payment.
 
 mod faults;
 mod gateway;
 
 use std::time::Duration;
 
-use tidewire::{extract::IdempotencyKey, prelude::*};
+use tidewire::prelude::*;
 
 use crate::{
     BucketError,
@@ -33,7 +35,6 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 async fn charge(
     State(gateway): State<Gateway>,
-    IdempotencyKey(key): IdempotencyKey,
     processed: Emit<PaymentProcessed>,
     failed: Emit<PaymentFailed>,
     Event(payment): Event<PaymentRequested>,
@@ -41,7 +42,7 @@ async fn charge(
     // Nobody there: no fault of this payment, which waits behind the breaker and spends no attempt.
     let line = gateway.connect().await.or_unavailable()?;
     // What follows from the gateway's errors is said once for all of them, in `service` below.
-    let verdict = line.charge(&key, &payment).await?;
+    let verdict = line.charge(&payment).await?;
     let PaymentRequested {
         payment_id,
         order_id,
@@ -79,8 +80,10 @@ pub fn service(gateway: Gateway, breaker: &Breaker) -> Service<Gateway> {
         .on_error_if(GatewayError::is_final, Then::DeadLetter)
         .on_error::<BucketError>(Then::RetryAfter(Duration::from_secs(1)))
         .time_limit(TIME_LIMIT)
+        // What an instance that is killed had in hand, its twin has after five seconds.
+        .ack_wait(Duration::from_secs(5))
         .circuit_breaker(breaker)
-        // A payment that is requested twice, or comes again after it was handled, has the events of the first time.
+        // A request that comes again after it was handled sends the events of the first time, and runs nothing.
         .effectively_once();
     Service::new("payments", env!("CARGO_PKG_VERSION"))
         .context(Context::new("orders.payments").replicas(crate::replicas()))

@@ -40,6 +40,8 @@ pub(crate) struct Desk {
 pub(super) struct Failure<'a> {
     pub(super) outcome: &'a Outcome,
     pub(super) verdict: Verdict,
+    /// Whether the handler would try again, and may not.
+    pub(super) is_last: bool,
     pub(super) attempt: u32,
     pub(super) subject: &'a str,
     pub(super) stream: &'a str,
@@ -76,6 +78,7 @@ impl Desk {
                 }
                 return;
             }
+            Verdict::Retry { .. } if failure.is_last => "dead_letter",
             Verdict::Retry { .. } => "retry",
             Verdict::Hold { .. } => "hold",
             Verdict::DeadLetter => "dead_letter",
@@ -83,7 +86,7 @@ impl Desk {
         };
         let chain = outcome.causes().join(" <- ");
         match failure.verdict {
-            Verdict::Retry { .. } => tracing::warn!(
+            Verdict::Retry { .. } if !failure.is_last => tracing::warn!(
                 handler,
                 subject,
                 attempt,

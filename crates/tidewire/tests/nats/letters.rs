@@ -159,6 +159,10 @@ async fn every_failed_attempt_is_an_error_event() {
     let event = stream.get_raw_message(3).await.unwrap();
     assert_eq!(event.subject.as_str(), "errors.shipping.note");
     let body: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+    assert_eq!(body["data"]["details"]["then"], "dead_letter");
+    let before: serde_json::Value =
+        serde_json::from_slice(&stream.get_raw_message(2).await.unwrap().payload).unwrap();
+    assert_eq!(before["data"]["details"]["then"], "retry");
     assert_eq!(
         (&body["type"], &body["data"]["code"]),
         (&"error".into(), &"failed".into())

@@ -53,7 +53,7 @@ fn charge(payment_id: &str) -> (String, Charge) {
         order_id: "a".into(),
         amount: 900,
     };
-    (format!("key of {payment_id}"), charge)
+    (payment_id.into(), charge)
 }
 
 /// The differences after a change for the worse.

@@ -23,7 +23,7 @@ pub(super) struct Line {
     faults: Faults,
 }
 
-/// What the gateway writes down when it takes money, under the key that it was given.
+/// What the gateway writes down when it takes money.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Charge {
     /// What the money is for.
@@ -109,12 +109,8 @@ impl Gateway {
 }
 
 impl Line {
-    /// Takes money: once for each `key`, however often it is asked.
-    pub(super) async fn charge(
-        &self,
-        key: &str,
-        payment: &PaymentRequested,
-    ) -> Result<Verdict, GatewayError> {
+    /// Takes money: once for each payment, however often it is asked.
+    pub(super) async fn charge(&self, payment: &PaymentRequested) -> Result<Verdict, GatewayError> {
         let card = payment.card.as_str();
         if self.faults.blanks && card.contains(' ') {
             return Err(GatewayError::Card);
@@ -137,9 +133,9 @@ impl Line {
             order_id: payment.order_id.clone(),
             amount: payment.amount,
         };
-        // Where the key is in the ledger, this payment was made before and the answer got lost.
+        // Where the ledger has it already, this payment was made before, and the answer got lost.
         self.ledger
-            .create(key, &charge)
+            .create(&payment.payment_id, &charge)
             .await
             .map_err(GatewayError::Ledger)?;
         if !early {

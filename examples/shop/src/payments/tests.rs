@@ -20,14 +20,7 @@ async fn ask(
 ) -> (Result<(), Failure>, Vec<PaymentProcessed>, Vec<PaymentFailed>) {
     let (processed, charged) = Emit::recording();
     let (failed, declined) = Emit::recording();
-    let key = IdempotencyKey("a-key".into());
-    let done = charge(
-        State(gateway.clone()),
-        key,
-        processed,
-        failed,
-        Event(payment(card)),
-    );
+    let done = charge(State(gateway.clone()), processed, failed, Event(payment(card)));
     (done.await, charged.take(), declined.take())
 }
 

@@ -10,6 +10,7 @@ use crate::{
     error::CliError,
     explain::{self, ExplainArgs},
     manifest::{self, ManifestArgs},
+    operate::{self, BreakerArgs, PauseArgs, ResumeArgs},
     output::Output,
     publish::{self, PublishArgs},
     request::{self, RequestArgs},
@@ -43,6 +44,9 @@ enum Verb {
     Request(RequestArgs),
     Tail(TailArgs),
     Dlq(DlqArgs),
+    Pause(PauseArgs),
+    Resume(ResumeArgs),
+    Breaker(BreakerArgs),
     Completions(CompletionsArgs),
 }
 
@@ -61,6 +65,9 @@ impl Cli {
             Verb::Request(args) => in_runtime(request::request(args, out)),
             Verb::Tail(args) => in_runtime(tail::tail(args, out)),
             Verb::Dlq(args) => in_runtime(dlq::dlq(args, out)),
+            Verb::Pause(args) => in_runtime(operate::pause(args, out)),
+            Verb::Resume(args) => in_runtime(operate::resume(args, out)),
+            Verb::Breaker(args) => in_runtime(operate::breaker(args, out)),
             Verb::Completions(args) => ended(completions::completions(&args, &out)),
         }
     }

@@ -54,7 +54,11 @@ fn lines(found: &Explanation) -> Vec<String> {
     }
     for stream in &found.captured {
         lines.push(String::new());
-        lines.extend(captured(stream));
+        lines.extend(captured("stored", stream));
+    }
+    for queue in &found.queued {
+        lines.push(String::new());
+        lines.extend(captured("as a durable command stored", queue));
     }
     for reader in &found.missing {
         lines.push(String::new());
@@ -100,6 +104,9 @@ fn last_word(found: &Explanation) -> Option<String> {
         (Some(_), _) => {
             "Nobody answers it: whoever asks is told so at once. Start the service that handles it.".into()
         }
+        (None, None) if !found.queued.is_empty() && found.endpoints.is_empty() => {
+            "Nobody answers it: it is sent as a durable command.".into()
+        }
         (None, None) if !found.is_answered() => {
             "No stream stores it: who is not there when it is sent does not get it.".into()
         }
@@ -144,9 +151,9 @@ fn grammar(grammar: &Grammar) -> Vec<String> {
     lines
 }
 
-fn captured(found: &Captured) -> Vec<String> {
+fn captured(how: &str, found: &Captured) -> Vec<String> {
     let mut lines = vec![format!(
-        "stored in the stream {} by its subject {} ({} messages in all)",
+        "{how} in the stream {} by its subject {} ({} messages in all)",
         found.stream, found.by, found.messages
     )];
     if found.consumers.is_empty() {
@@ -167,7 +174,7 @@ fn consumer(found: &ConsumerView) -> Vec<String> {
     };
     let limit = found.max_deliver.map(|count| format!(", {count} times at most"));
     let paused = if found.paused { ", PAUSED" } else { "" };
-    vec![
+    let mut lines = vec![
         format!("  consumer {}, {owner}{paused}", found.name),
         format!(
             "    reads {}, {way}, from {}",
@@ -179,7 +186,10 @@ fn consumer(found: &ConsumerView) -> Vec<String> {
             "    {} waiting, {} not acknowledged yet",
             found.pending, found.unacknowledged
         ),
-    ]
+    ];
+    let policy = found.policy.iter().flat_map(crate::policy::lines);
+    lines.extend(policy.map(|line| format!("    {line}")));
+    lines
 }
 
 fn listener(found: &Listener) -> String {
@@ -217,6 +227,11 @@ fn running(instances: usize) -> String {
 
 fn nobody(found: &Explanation) -> String {
     let remedy = match &found.grammar {
+        Grammar::Message { context, .. } if found.subject.starts_with("queue.") => {
+            format!(
+                "start the service that works the command: it has `.context(Context::new(\"{context}\"))`"
+            )
+        }
         Grammar::Message { context, .. } if found.listeners.is_empty() && found.endpoints.is_empty() => {
             format!(
                 "start the service that declares it, or add `.context(Context::new(\"{context}\"))` to one that sends it"

@@ -1,6 +1,8 @@
 //! A circuit breaker: while what a handler needs is down, nothing is tried.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 /// Where a circuit breaker stands: pure, on a clock that the caller reads.
 ///
@@ -38,7 +40,8 @@ pub enum Admission {
 }
 
 /// A circuit as it is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CircuitState {
     /// Messages are handled.
     Closed,
@@ -46,6 +49,16 @@ pub enum CircuitState {
     Open,
     /// One message is tried.
     HalfOpen,
+}
+
+impl fmt::Display for CircuitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half open",
+        })
+    }
 }
 
 impl Circuit {

@@ -53,6 +53,28 @@ pub enum DecodeError {
         metadata: Option<String>,
     },
 
+    /// `Tw-Subject` contradicts the subject under which a command was queued.
+    #[error(
+        "Tw-Subject is {} but the command was queued for `{queued}`; the sender must make them agree, or leave \
+         Tw-Subject out",
+        .header.as_ref().map_or_else(|| "no subject".into(), |header| format!("`{header}`"))
+    )]
+    SubjectMismatch {
+        /// What stands behind `queue.`.
+        queued: String,
+        /// What the header says; `None` where that is no subject, for it may then be anything.
+        header: Option<String>,
+    },
+
+    /// A parked message does not say where it was sent to.
+    #[error(
+        "a message under `{prefix}` says in Tw-Subject where it was sent to, and this one has no such header"
+    )]
+    NoRealSubject {
+        /// The purpose for which it is parked.
+        prefix: &'static str,
+    },
+
     /// The envelope's `type` is not what the handler takes.
     #[error("`{name}` came with type `{found}`, and the handler takes type `{expected}`")]
     WrongKind {

@@ -3,7 +3,11 @@
 use serde_json::value::RawValue;
 use tidewire_subject::{MessageName, Subject};
 
-use crate::{DecodeError, Encoded, Kind, MessageId, Metadata, Timestamp, parsed::Parsed};
+use crate::{
+    DecodeError, Encoded, Kind, MessageId, Metadata, Timestamp,
+    parsed::Parsed,
+    purpose::{is_parked, real_subject, tw_subject},
+};
 
 /// A received message whose envelope is read and whose data is still JSON text.
 ///
@@ -17,7 +21,7 @@ pub struct Envelope {
     pub id: MessageId,
     /// When it was sent.
     pub timestamp: Timestamp,
-    /// Where it was sent to: the name, and the key if it has one.
+    /// Where it was sent to, without any purpose prefix: the name, and the key if it has one.
     pub subject: Subject,
     /// What the sender says beside the data.
     pub metadata: Metadata,
@@ -27,11 +31,25 @@ pub struct Envelope {
 
 impl Envelope {
     /// Reads a message that came on `subject`, in whichever format its `headers` say; `received` is its time where it
-    /// names none itself.
+    /// names none itself. Where `subject` has a purpose prefix, its own one is taken, as [`real_subject`] says.
     ///
     /// # Errors
     /// [`DecodeError`] where the message is in no known format, or contradicts its subject. The sender must change.
     pub fn decode<'a>(
+        subject: &str,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        payload: &[u8],
+        received: Timestamp,
+    ) -> Result<Self, DecodeError> {
+        if !is_parked(subject) {
+            return Self::read(subject, headers, payload, received);
+        }
+        let headers: Vec<_> = headers.collect();
+        let real = real_subject(subject, tw_subject(headers.iter().copied()))?;
+        Self::read(real, headers.into_iter(), payload, received)
+    }
+
+    fn read<'a>(
         subject: &str,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
         payload: &[u8],

@@ -46,6 +46,11 @@ impl Failure {
         &self.class
     }
 
+    /// Both, for whoever passes the cause on.
+    pub fn into_parts(self) -> (Class, BoxError) {
+        (self.class, self.cause)
+    }
+
     /// Why.
     pub fn cause(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.cause

@@ -27,6 +27,9 @@ pub struct Manifest {
     pub publishes: Vec<String>,
     /// Commands and queries that its bus may ask, beside what handlers ask.
     pub asks: Vec<String>,
+    /// Durable commands that its bus may send, beside what handlers dispatch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends: Vec<String>,
     /// The contract of every message named above, by name.
     pub messages: BTreeMap<String, MessageManifest>,
 }
@@ -40,6 +43,9 @@ pub struct ContextManifest {
     pub stream: String,
     /// What this service adds to the stream's subjects.
     pub subjects: Vec<String>,
+    /// What this service adds to the subjects of the context's queue: the durable commands that it works.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<String>,
     /// The settings that were declared, by name.
     pub settings: BTreeMap<String, Value>,
 }
@@ -55,6 +61,9 @@ pub struct HandlerManifest {
     pub emits: Vec<String>,
     /// The names of the commands and queries that it may ask.
     pub asks: Vec<String>,
+    /// The names of the durable commands that it may dispatch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends: Vec<String>,
     /// The types of the layers around it, in the order in which a message meets them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,

@@ -34,7 +34,7 @@ pub struct Stamp {
 /// A message in the form in which it leaves: subject, headers and body.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Where it goes.
+    /// Where it goes; in a queue, behind the prefix.
     pub subject: Subject,
     /// Its identity, by which a repeated publish is recognised.
     pub id: MessageId,
@@ -42,6 +42,8 @@ pub struct Outgoing {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The envelope.
     pub body: Bytes,
+    /// Whether it goes to its context's queue, as a durable command.
+    pub queued: bool,
 }
 
 /// A message that cannot be written; nothing was sent.
@@ -233,7 +235,45 @@ impl Outgoing {
             id: stamp.id,
             headers,
             body: body.into(),
+            queued: false,
         })
+    }
+
+    /// The same message on its way to its context's queue, as a durable command.
+    ///
+    /// # Errors
+    /// [`EncodeError::HeadersTooLarge`] where there is no room for the header that a queue adds.
+    pub fn into_queue(mut self) -> Result<Self, EncodeError> {
+        if !self.queued {
+            self.queued = true;
+            self.headers
+                .push((wire::TW_SUBJECT.into(), self.subject.to_string()));
+            check_size(
+                self.headers
+                    .iter()
+                    .map(|(header, value)| (&**header, value.as_str())),
+            )?;
+        }
+        Ok(self)
+    }
+
+    /// The subject that is published to.
+    pub fn published_to(&self) -> String {
+        if self.queued {
+            wire::queue_subject(self.subject.as_str())
+        } else {
+            self.subject.to_string()
+        }
+    }
+
+    /// The stream that must store it.
+    pub fn stream(&self) -> String {
+        let context = self.subject.name().context_name();
+        if self.queued {
+            context.queue_stream_name()
+        } else {
+            context.stream_name()
+        }
     }
 }
 
@@ -265,4 +305,57 @@ fn write_envelope<D: Serialize>(
         metadata,
     })?;
     Ok((vec![(wire::CONTENT_TYPE.to_owned(), wire::JSON.to_owned())], body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn untyped(subject: &str, extras: Extras) -> Outgoing {
+        let stamp = Stamp {
+            id: MessageId::from_text("cmd_1").unwrap(),
+            timestamp: "2026-03-20T12:00:00Z".parse().unwrap(),
+            source: "shop".into(),
+            correlation_id: None,
+            causation_id: None,
+            trace: TraceContext::default(),
+            format: Format::Tidewire,
+        };
+        let data = RawValue::from_string("{}".into()).unwrap();
+        Outgoing::untyped(Kind::Command, subject.parse().unwrap(), 1, &data, stamp, extras).unwrap()
+    }
+
+    #[test]
+    fn a_queued_command_differs_in_where_it_goes_and_in_one_header() {
+        let plain = untyped("users.v2.profile.user.remove.u=2E1", Extras::new());
+        assert_eq!(plain.published_to(), "users.v2.profile.user.remove.u=2E1");
+        assert_eq!(plain.stream(), "USERS__V2__PROFILE");
+        let queued = plain.clone().into_queue().unwrap().into_queue().unwrap();
+        assert_eq!(queued.published_to(), "queue.users.v2.profile.user.remove.u=2E1");
+        assert_eq!(queued.stream(), "USERS__V2__PROFILE__QUEUE");
+        assert_eq!((&queued.subject, &queued.body), (&plain.subject, &plain.body));
+        let (ours, theirs) = queued.headers.split_last().unwrap();
+        assert_eq!(theirs, plain.headers);
+        assert_eq!(
+            (&*ours.0, ours.1.as_str()),
+            ("Tw-Subject", plain.subject.as_str())
+        );
+    }
+
+    /// Headers that just fit would otherwise be refused by the stream, at every attempt.
+    #[test]
+    fn the_header_of_a_queue_counts_towards_the_limit() {
+        let head = |size| Extras::new().header("x-big", "x".repeat(size));
+        let plain = untyped("users.profile.user.remove.u", head(0));
+        let used: usize = plain
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 4)
+            .sum();
+        let full = untyped("users.profile.user.remove.u", head((64 << 10) - used - 12));
+        assert!(matches!(
+            full.into_queue(),
+            Err(EncodeError::HeadersTooLarge { .. })
+        ));
+    }
 }

@@ -23,6 +23,18 @@ pub enum Then {
     Discard,
 }
 
+impl fmt::Display for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry(retry) => write!(f, "{retry}"),
+            Self::RetryAfter(delay) => write!(f, "again after {delay:?}"),
+            Self::DeadLetter => f.write_str("a dead letter at once"),
+            Self::Pause(pause) => write!(f, "nothing is tried for {pause:?}"),
+            Self::Discard => f.write_str("discarded, with a record"),
+        }
+    }
+}
+
 /// A rule: errors of one type, or some of them, and what follows.
 #[derive(Clone)]
 pub struct Rule {

@@ -1,6 +1,6 @@
 //! When to try again, and when to stop trying.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,27 @@ impl Retry {
     /// The longest that a message may wait between two attempts.
     pub fn longest_delay(&self) -> Duration {
         self.delay(u32::MAX, 1.0)
+    }
+}
+
+/// `12 attempts, after 1s doubled up to 300s`.
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.max_attempts == 1 {
+            return f.write_str("1 attempt");
+        }
+        write!(f, "{} attempts, ", self.max_attempts)?;
+        match self.backoff {
+            Backoff::Fixed(Duration::ZERO) => f.write_str("at once")?,
+            Backoff::Fixed(delay) => write!(f, "after {delay:?}")?,
+            Backoff::Exponential { first, longest } => {
+                write!(f, "after {first:?} doubled up to {longest:?}")?
+            }
+        }
+        match self.max_time {
+            Some(most) => write!(f, ", for {most:?} at most"),
+            None => Ok(()),
+        }
     }
 }
 

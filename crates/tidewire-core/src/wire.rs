@@ -89,6 +89,9 @@ pub const ERRORS_STREAM: &str = "TIDEWIRE_ERRORS";
 /// The object-store bucket of what is too large for a record of a dead letter.
 pub const LETTERS_BUCKET: &str = "TIDEWIRE_LETTERS";
 
+/// What stands before a durable command's subject in its context's queue.
+pub const QUEUE_PREFIX: &str = "queue.";
+
 /// The key-value bucket in which each service keeps its manifest, as JSON under its name.
 pub const MANIFESTS_BUCKET: &str = "TIDEWIRE_MANIFESTS";
 /// The key-value bucket of leases that services of several names share.
@@ -106,6 +109,11 @@ pub const CONTRACT: &str = "1";
 /// The name of a service's durable consumer: `<service>__<durable>`.
 pub fn consumer_name(service: &str, durable: &str) -> String {
     format!("{service}__{durable}")
+}
+
+/// The subject or filter of a durable command in its context's queue.
+pub fn queue_subject(subject: &str) -> String {
+    format!("{QUEUE_PREFIX}{subject}")
 }
 
 /// The stream of a service's own: what it retries and what it has parked.
@@ -131,6 +139,11 @@ pub fn letter_subject(service: &str, durable: &str, letter: &str) -> String {
 /// The subject on which one handler alone hears a replayed letter.
 pub fn retry_subject(service: &str, durable: &str, letter: &str) -> String {
     format!("retry.{service}.{durable}.{letter}")
+}
+
+/// What every instance of a service hears from operators.
+pub fn operation_subject(service: &str, verb: &str) -> String {
+    format!("tidewire.ops.{service}.{verb}")
 }
 
 /// The subject of a durable's error events.

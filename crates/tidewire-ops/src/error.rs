@@ -30,6 +30,14 @@ pub enum OpsError {
     /// The connection did not carry a question.
     #[error("the connection to NATS failed: {0}")]
     Connection(#[source] BoxError),
+    /// No instance of the service answers.
+    #[error(
+        "no instance of `{service}` with a durable answers; start one, or mind the name: `tidewire manifest show` lists them"
+    )]
+    NobodyRuns {
+        /// The service.
+        service: String,
+    },
     /// The name of a message breaks the grammar.
     #[error(transparent)]
     Name(#[from] NameError),

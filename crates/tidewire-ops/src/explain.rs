@@ -4,7 +4,7 @@ mod grammar;
 mod readers;
 
 use serde::Serialize;
-use tidewire::{Connection, Kind, SubjectFilter, Transport};
+use tidewire::{Connection, Kind, SubjectFilter, Transport, real_subject_or_own, wire};
 
 use crate::{
     error::OpsError,
@@ -29,6 +29,9 @@ pub struct Explanation {
     pub jetstream: bool,
     /// The streams that store it, and who reads it there.
     pub captured: Vec<Captured>,
+    /// Where it is a command: the queues that store it when it is sent as a durable one, and who works it there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queued: Vec<Captured>,
     /// Durable handlers that a manifest declares for it and that have no consumer on those streams.
     pub missing: Vec<Reader>,
     /// Streams that take copies from those streams.
@@ -95,9 +98,15 @@ impl Explanation {
                 ..
             }
         );
+        // In a queue a command is where it belongs.
+        let is_request = is_request && !is_queued(&self.subject);
         let is_heard = self.listeners.iter().any(|listener| listener.instances > 0);
-        if self.captured.is_empty() && !is_heard && !self.is_answered() {
+        if self.captured.is_empty() && self.queued.is_empty() && !is_heard && !self.is_answered() {
             return Some(Fault::Nobody);
+        }
+        // A command that is worked from its queue need not be answered as well.
+        if self.captured.is_empty() && !self.queued.is_empty() && self.endpoints.is_empty() {
+            return None;
         }
         match (is_request, self.captured.is_empty()) {
             (true, false) => Some(Fault::Captured),
@@ -131,14 +140,23 @@ pub async fn explain(
         });
     }
     let running = instances(nats).await?;
-    let found = readers::find(nats, manifests, subject).await?;
-    let grammar = Grammar::of(subject, manifests);
+    let mut found = readers::find(nats, manifests, subject).await?;
+    let own = real_subject_or_own(subject, None);
+    let grammar = Grammar::of(own, manifests);
+    let mut queued = Vec::new();
+    if own == subject && grammar.may_be_a_command() {
+        let queue = readers::find(nats, manifests, &wire::queue_subject(subject)).await?;
+        queued = queue.captured;
+        found.missing.extend(queue.missing);
+        found.copied.extend(queue.copied);
+    }
     let mut explanation = Explanation {
         subject: subject.to_owned(),
         senders: senders(manifests, &grammar),
         grammar,
         jetstream: found.jetstream,
         captured: found.captured,
+        queued,
         missing: found.missing,
         copied: found.copied,
         listeners: listeners(manifests, &running, subject),
@@ -147,6 +165,11 @@ pub async fn explain(
     };
     explanation.fault = explanation.fault();
     Ok(explanation)
+}
+
+/// Whether it is the subject of a durable command in its queue.
+fn is_queued(subject: &str) -> bool {
+    real_subject_or_own(subject, None) != subject
 }
 
 /// Whether a filter, as a server or a manifest gives it, lets a subject through.
@@ -166,10 +189,11 @@ fn senders(manifests: &Manifests, grammar: &Grammar) -> Vec<String> {
         let handlers = manifest
             .handlers
             .iter()
-            .flat_map(|handler| handler.emits.iter().chain(&handler.asks));
+            .flat_map(|handler| handler.emits.iter().chain(&handler.asks).chain(&handler.sends));
         handlers
             .chain(&manifest.publishes)
             .chain(&manifest.asks)
+            .chain(&manifest.sends)
             .any(|sent| sent == name)
     });
     sends.map(|manifest| manifest.service.clone()).collect()

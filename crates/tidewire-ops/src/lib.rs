@@ -22,6 +22,7 @@ mod error;
 mod explain;
 mod instances;
 mod manifests;
+mod operate;
 mod publish;
 mod request;
 mod schema;
@@ -39,6 +40,7 @@ pub use explain::{
 };
 pub use instances::{Instance, InstanceEndpoint, instances};
 pub use manifests::{Manifests, Written, read_manifest};
+pub use operate::{breakers, pause, resume};
 pub use publish::{Published, publish};
 pub use request::{Answer, request};
 pub use schema::Problem;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tidewire_core::{Extras, FreeEvent, Outgoing, RequestMessage};
+use tidewire_core::{CommandMessage, Extras, FreeEvent, Outgoing, RequestMessage};
 
 use crate::{
     ask::{ANSWER_WITHIN, AskError},
@@ -13,9 +13,9 @@ use crate::{
 /// Publishes and asks in the name of a running service, from outside its handlers: a web server's routes, a timer, a
 /// command line.
 ///
-/// It sends what the service declared with `.publishes::<E>()` and `.asks::<M>()` and refuses the rest, naming the
-/// line to add. In a handler there are [`Emit`](crate::Emit) and [`Ask`](crate::Ask), which carry correlation and
-/// trace on; what a bus sends begins a conversation of its own.
+/// It sends what the service declared with `.publishes::<E>()`, `.asks::<M>()` and `.sends::<C>()` and refuses the rest,
+/// naming the line to add. In a handler there are [`Emit`](crate::Emit), [`Ask`](crate::Ask) and
+/// [`Dispatch`](crate::Dispatch), which carry correlation and trace on; what a bus sends begins a conversation of its own.
 #[derive(Clone, Debug)]
 pub struct Bus {
     sender: Sender,
@@ -26,6 +26,7 @@ pub struct Bus {
 pub(crate) struct Declared {
     pub(crate) publishes: BTreeSet<&'static str>,
     pub(crate) asks: BTreeSet<&'static str>,
+    pub(crate) sends: BTreeSet<&'static str>,
 }
 
 impl Bus {
@@ -67,6 +68,34 @@ impl Bus {
                 extras,
             )?)
             .await
+    }
+
+    /// Stores `command` in the queue of its context, and returns once the queue has confirmed it; nobody answers. It is
+    /// tried for 15 seconds. The service that works it may be down, once its queue is there.
+    ///
+    /// # Errors
+    /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, try again later. A second call is
+    /// a second command.
+    pub async fn send<C: CommandMessage>(&self, command: &C) -> Result<Stored, PublishError> {
+        self.send_with(command, Extras::default()).await
+    }
+
+    /// Stores `command` with headers and metadata of the caller's own.
+    ///
+    /// # Errors
+    /// As [`Bus::send`]; extras that cannot be sent are [`PublishError::Encode`], and nothing was sent.
+    pub async fn send_with<C: CommandMessage>(
+        &self,
+        command: &C,
+        extras: Extras,
+    ) -> Result<Stored, PublishError> {
+        let name = C::TYPE.name;
+        if !self.declared.sends.contains(name) {
+            let type_name = short_type_name::<C>();
+            return Err(PublishError::UndeclaredCommand { name, type_name });
+        }
+        let command = Outgoing::message(command, self.sender.stamp(C::TYPE.kind), extras)?;
+        self.sender.publish(&command.into_queue()?).await
     }
 
     /// Sends `message` and awaits the answer for up to five seconds.

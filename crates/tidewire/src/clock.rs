@@ -1,6 +1,6 @@
 //! Where times and new identities come from.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tidewire_core::{Kind, MessageId, Timestamp};
 use uuid::Uuid;
@@ -8,6 +8,13 @@ use uuid::Uuid;
 /// The time by this machine's clock.
 pub(crate) fn now() -> Timestamp {
     at(SystemTime::now())
+}
+
+/// How long ago 1970 was, by this machine's clock.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// A time as messages have it; 1970 where it is before that.

@@ -4,6 +4,7 @@ mod address;
 mod connect;
 mod connect_error;
 mod credentials;
+mod current;
 mod from_env;
 mod nats_context;
 mod refusals;
@@ -22,16 +23,18 @@ use crate::{
 
 pub use connect::{Connect, connect};
 pub use connect_error::ConnectError;
+use current::Current;
+pub(crate) use current::{End, Living};
 pub(crate) use refusals::Refusals;
 pub use refusals::{Operation, Refusal};
 
 /// A connection to NATS: the client, where its JetStream is, and what the server refused on it.
 ///
 /// Made by [`connect()`] or [`Connect`]; a plain [`async_nats::Client`] becomes one too, but what the server refuses on it
-/// is seen as a time-out only.
+/// is seen as a time-out only, and it cannot be made anew: a message whose headers kill its task ends the service.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    client: Client,
+    current: Arc<Current>,
     api_prefix: Arc<str>,
     refusals: Refusals,
 }
@@ -40,17 +43,20 @@ pub struct Connection {
 const API_PREFIX: &str = "$JS.API";
 
 impl Connection {
-    /// The client, for whatever NATS can do beside.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// The client of now, for whatever NATS can do beside; cheap, and better asked for again than kept. While a service
+    /// runs, a client whose task has died on a malformed header is replaced by a new one, and the old one stays dead.
+    ///
+    /// To drain it ends the services on this connection.
+    pub fn client(&self) -> Client {
+        self.living().client
     }
 
     /// JetStream through this connection, in its domain.
     pub fn jetstream(&self) -> jetstream::Context {
         if &*self.api_prefix == API_PREFIX {
-            jetstream::new(self.client.clone())
+            jetstream::new(self.client())
         } else {
-            jetstream::with_prefix(self.client.clone(), &self.api_prefix)
+            jetstream::with_prefix(self.client(), &self.api_prefix)
         }
     }
 
@@ -98,12 +104,40 @@ impl Connection {
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.refusals
     }
+
+    /// The client of now, and which one it is.
+    pub(crate) fn living(&self) -> Living {
+        self.current.now()
+    }
+
+    /// Waits until the client of now has ended for good; says which one it was, and how.
+    pub(crate) async fn ended(&self) -> (u64, End) {
+        self.current.ended().await
+    }
+
+    /// The client after that of `generation`, once there is one; at once `None` where there never will be.
+    pub(crate) async fn after(&self, generation: u64) -> Option<Living> {
+        self.current.after(generation).await
+    }
+
+    /// A connection of its own to the same place; the same one where how it was made is not known.
+    pub(crate) async fn beside(&self) -> Result<Self, ConnectError> {
+        match self.current.connect() {
+            Some(connect) => connect.clone().connect().await,
+            None => Ok(self.clone()),
+        }
+    }
+
+    /// Puts a new client in the place of that of `generation`, which has died, unless that was done already.
+    pub(crate) async fn revive(&self, generation: u64) -> Result<(), ConnectError> {
+        self.current.revive(generation, &self.refusals).await
+    }
 }
 
 impl From<Client> for Connection {
     fn from(client: Client) -> Self {
         Self {
-            client,
+            current: Current::new(client, None, None),
             api_prefix: API_PREFIX.into(),
             refusals: Refusals::default(),
         }

@@ -1,4 +1,4 @@
-//! A context: the events that belong together, and the stream that keeps them.
+//! A context: the events and durable commands that belong together, and the streams that keep them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 /// A context whose stream a service keeps: the stream is made when the service starts, and gains the subjects of the
 /// events that the service declares.
+///
+/// Where a durable handler of the service works a command of the context, the context has a second stream, its queue. It
+/// has the same settings but its own age.
 ///
 /// Settings that are not given are the stream's: its own where it exists, else the default named at each. Settings may
 /// grow from one version of a service to the next; one that would shrink what is kept is refused at the start.
@@ -18,7 +21,21 @@ pub struct Context {
     pub(crate) max_bytes: Option<i64>,
     pub(crate) duplicate_window: Option<Duration>,
     pub(crate) placement_tags: Vec<String>,
+    pub(crate) contents: Contents,
+    queue_max_age: Option<Duration>,
 }
+
+/// What the stream of a [`Context`] holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Contents {
+    #[default]
+    Events,
+    /// Durable commands: the context's queue.
+    Commands,
+}
+
+/// How long commands wait in a new queue: two weeks, for a receiver that is down over the holidays.
+const QUEUE_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 impl Context {
     /// The context `<domain>[.v<major>].<context>`, such as `orders.payments`.
@@ -30,6 +47,8 @@ impl Context {
             max_bytes: None,
             duplicate_window: None,
             placement_tags: Vec::new(),
+            contents: Contents::Events,
+            queue_max_age: None,
         }
     }
 
@@ -43,6 +62,13 @@ impl Context {
     /// How long events are kept; for ever by default.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
+        self
+    }
+
+    /// How long durable commands are kept in the context's queue, handled or not; 14 days by default. One that is not
+    /// handled by then is gone.
+    pub fn queue_max_age(mut self, age: Duration) -> Self {
+        self.queue_max_age = Some(age);
         self
     }
 
@@ -65,6 +91,15 @@ impl Context {
         self
     }
 
+    /// The same context as its queue is declared.
+    pub(crate) fn queue(&self) -> Self {
+        Self {
+            contents: Contents::Commands,
+            max_age: self.queue_max_age,
+            ..self.clone()
+        }
+    }
+
     /// The settings that were given, by name, for the manifest.
     pub(crate) fn settings(&self) -> BTreeMap<String, Value> {
         let given = [
@@ -72,6 +107,10 @@ impl Context {
             (
                 "max_age_seconds",
                 self.max_age.map(|age| json!(age.as_secs_f64())),
+            ),
+            (
+                "queue_max_age_seconds",
+                self.queue_max_age.map(|age| json!(age.as_secs_f64())),
             ),
             ("max_bytes", self.max_bytes.map(|bytes| json!(bytes))),
             (
@@ -87,5 +126,23 @@ impl Context {
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
             .collect()
+    }
+}
+
+impl Contents {
+    /// What they are called.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Commands => "durable commands",
+        }
+    }
+
+    /// How long a new stream keeps them where nothing is said; zero is for ever.
+    pub(crate) fn default_age(self) -> Duration {
+        match self {
+            Self::Events => Duration::ZERO,
+            Self::Commands => QUEUE_AGE,
+        }
     }
 }

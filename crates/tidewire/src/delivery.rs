@@ -1,10 +1,16 @@
 //! One message on its way into a handler.
 
-use std::{fmt, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_nats::Message;
 use bytes::Bytes;
-use tidewire_core::{DecodeError, Encoded, Envelope, Identity, MessageId, Timestamp};
+use tidewire_core::{
+    DecodeError, Encoded, Envelope, Identity, MessageId, Timestamp, real_subject_or_own, tw_subject,
+};
 
 use crate::{
     headers::{header, pairs, trace_context},
@@ -19,6 +25,8 @@ pub struct Delivery {
     message: Arc<Message>,
     attempt: u32,
     stored: Option<StoredAt>,
+    /// The events that are handled with this one, of the handler's type.
+    batch: Mutex<Option<Box<dyn Any + Send>>>,
     pub(crate) outbox: Arc<Outbox>,
 }
 
@@ -50,8 +58,20 @@ impl Delivery {
             message,
             attempt,
             stored,
+            batch: Mutex::default(),
             outbox: Arc::new(outbox),
         }
+    }
+
+    /// Leaves events for the handler's last argument.
+    pub(crate) fn put_batch<E: Send + 'static>(&self, events: Vec<E>) {
+        *self.batch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(events));
+    }
+
+    /// The events that were left.
+    pub(crate) fn take_batch<E: 'static>(&self) -> Option<Vec<E>> {
+        let left = self.batch.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        left.downcast().ok().map(|events| *events)
     }
 
     /// What is needed once the arguments are taken out; the body is not.
@@ -91,9 +111,12 @@ impl Delivery {
         self.outbox.input().timestamp()
     }
 
-    /// Where the message was sent to.
+    /// Where the message was sent to: its own subject, also where it is delivered from a queue.
     pub fn subject(&self) -> &str {
-        &self.message.subject
+        match self.envelope() {
+            Some(envelope) => envelope.subject.as_str(),
+            None => real_subject_or_own(&self.message.subject, tw_subject(self.headers())),
+        }
     }
 
     /// The body.

@@ -48,17 +48,14 @@ enum Target<E> {
     Recording(Recorded<E>),
 }
 
-/// What an [`Emit::recording`] was given.
+/// What an [`Emit::recording`] or a [`Dispatch::recording`](crate::Dispatch::recording) was given.
 pub struct Recorded<E>(Arc<Mutex<Vec<E>>>);
 
 impl<E> Emit<E> {
     /// An `Emit` for tests, and what it was given.
     pub fn recording() -> (Self, Recorded<E>) {
-        let events = Arc::new(Mutex::default());
-        (
-            Self(Target::Recording(Recorded(events.clone()))),
-            Recorded(events),
-        )
+        let (ours, theirs) = Recorded::pair();
+        (Self(Target::Recording(ours)), theirs)
     }
 
     /// Emits `event` if the handler succeeds.
@@ -79,13 +76,23 @@ impl<E> Emit<E> {
     {
         match &self.0 {
             Target::Outbox(outbox) => outbox.emit(&event, extras),
-            Target::Recording(events) => events.lock().push(event),
+            Target::Recording(events) => events.keep(event),
         }
     }
 }
 
 impl<E> Recorded<E> {
-    /// The events so far, in order; they are then forgotten here.
+    /// One record, for who writes it and for who reads it.
+    pub(crate) fn pair() -> (Self, Self) {
+        let messages = Arc::new(Mutex::default());
+        (Self(messages.clone()), Self(messages))
+    }
+
+    pub(crate) fn keep(&self, message: E) {
+        self.lock().push(message);
+    }
+
+    /// The messages so far, in order; they are then forgotten here.
     pub fn take(&self) -> Vec<E> {
         std::mem::take(&mut *self.lock())
     }
@@ -104,7 +111,7 @@ impl<E> fmt::Debug for Emit<E> {
 impl<E> fmt::Debug for Recorded<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorded")
-            .field("events", &self.lock().len())
+            .field("messages", &self.lock().len())
             .finish()
     }
 }

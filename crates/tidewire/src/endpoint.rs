@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, Message};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tidewire_core::{Class, ErrorBody, Failure, Kind, MessageName, Outcome, Outgoing, Reply, Subject, wire};
@@ -13,6 +13,7 @@ use crate::{
     delivery::Delivery,
     feed::feed,
     headers::header_map,
+    hearing::Hearing,
     input::Input,
     outbox::Outbox,
     route::{Answer, Route},
@@ -28,7 +29,7 @@ const WAITING_EACH: usize = 4;
 const ENVELOPE: usize = 8 << 10;
 
 /// Serves one command or query until the service stops, and then what has arrived.
-pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, stats: Arc<EndpointStats>) {
+pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Hearing, stats: Arc<EndpointStats>) {
     let most = route.concurrency * (1 + WAITING_EACH);
     let sender = wiring.sender.clone();
     let route = Arc::new(route);
@@ -41,7 +42,7 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Subscriber, st
         }
         .boxed()
     });
-    feed(crew, most, vec![requests], wiring.stop.clone()).await;
+    feed(crew, most, requests, wiring.stop.clone()).await;
 }
 
 /// Handles one request and answers it; gives back the error that the caller heard, if it was one.
@@ -69,7 +70,7 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
         }
     }
     if let Some(inbox) = inbox {
-        respond(sender.client(), inbox, reply, refusal.as_ref()).await;
+        respond(&sender.client(), inbox, reply, refusal.as_ref()).await;
     }
     refusal.filter(|_| !outcome.is_success())
 }

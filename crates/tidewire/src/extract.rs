@@ -1,13 +1,17 @@
 //! What a handler takes as arguments.
 
 mod foreign;
+mod heard;
 
 use tidewire_core::{
     CommandMessage, DecodeError, EventSet, Failure, Message, MessageId, MessageManifest, MessageType,
     Metadata, QueryMessage, Timestamp,
 };
 
-pub use self::foreign::{Json, Raw};
+pub use self::{
+    foreign::{Json, Raw},
+    heard::{DurableWay, HeardBy, LiveWay},
+};
 pub use crate::delivery::{Delivery, StoredAt};
 
 /// The event that is handled; the last argument. `E` is one event, a set of events, or [`Any`](crate::Any).
@@ -103,23 +107,6 @@ pub trait FromMessage: Sized {
     fn from_message(delivery: &Delivery) -> Result<Self, DecodeError>;
 }
 
-/// The last argument of a handler of events.
-#[diagnostic::on_unimplemented(
-    message = "the last argument of an event handler is `Event<E>`, and here it is `{Self}`",
-    label = "does not take `Event<E>` as its last argument",
-    note = "put `Event<E>` last; extractors such as `State<T>` and `Emit<E>` stand before it",
-    note = "messages that are not Tidewire's are taken as `Raw` or `Json<T>`, with a `.filter(…)`",
-    note = "a handler of a command is given to `.command(handler)`, one of a query to `.query(handler)`"
-)]
-pub trait EventArgument: FromMessage {
-    /// The event, or the set of events.
-    type Events: EventSet;
-}
-
-impl<E: EventSet> EventArgument for Event<E> {
-    type Events = E;
-}
-
 /// The last argument of a handler of commands.
 #[diagnostic::on_unimplemented(
     message = "the last argument of a command handler is `Command<C>`, and here it is `{Self}`",
@@ -157,6 +144,8 @@ impl<Q: QueryMessage> QueryArgument for Query<Q> {
 pub struct Sends {
     pub(crate) emits: Vec<(MessageType, MessageManifest)>,
     pub(crate) asks: Vec<(MessageType, MessageManifest)>,
+    /// Durable commands.
+    pub(crate) commands: Vec<(MessageType, MessageManifest)>,
 }
 
 impl Sends {
@@ -164,6 +153,7 @@ impl Sends {
         parts.into_iter().fold(Self::default(), |mut all, part| {
             all.emits.extend(part.emits);
             all.asks.extend(part.asks);
+            all.commands.extend(part.commands);
             all
         })
     }

@@ -1,22 +1,15 @@
 //! From subscriptions to a crew.
 
-use async_nats::{Message, Subscriber};
-use futures_util::{StreamExt, stream::select_all};
+use async_nats::Message;
 use tokio_util::sync::CancellationToken;
 
-use crate::crew::Crew;
+use crate::{crew::Crew, hearing::Hearing};
 
 /// Hands over what comes until `stop`, and then what has arrived; returns when all of it is done.
 ///
 /// While more than `most` messages wait or run nothing is read: they wait in the subscriptions, whose capacity (65,536)
 /// is the client's.
-pub(crate) async fn feed(
-    crew: Crew<Message>,
-    most: usize,
-    subscriptions: Vec<Subscriber>,
-    stop: CancellationToken,
-) {
-    let mut messages = select_all(subscriptions);
+pub(crate) async fn feed(crew: Crew<Message>, most: usize, mut messages: Hearing, stop: CancellationToken) {
     let mut stopping = false;
     loop {
         let full = crew.len() > most;
@@ -24,10 +17,7 @@ pub(crate) async fn feed(
             biased;
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
-                // The server sends nothing more; what it has sent already comes before the end.
-                for subscription in &mut messages {
-                    drop(subscription.drain().await);
-                }
+                messages.drain().await;
             }
             () = crew.at_most(most), if full => {}
             message = messages.next(), if !full => {

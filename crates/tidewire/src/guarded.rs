@@ -40,7 +40,8 @@ pub(crate) async fn store<'a>(
         .payload(body)
         .timeout(Some(ANSWERED_WITHIN));
     // The client's own limit starts once the request is in its queue; while it is disconnected that may be never.
-    let sending = nats.client().send_request(subject.to_owned(), request);
+    let client = nats.client();
+    let sending = client.send_request(subject.to_owned(), request);
     let message = nats
         .refusals()
         .publishing(subject, timeout(ANSWERED_WITHIN, sending))

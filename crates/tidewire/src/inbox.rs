@@ -39,6 +39,9 @@ struct Output {
     id: MessageId,
     headers: Vec<(String, String)>,
     body: String,
+    /// Whether it goes to a queue.
+    #[serde(default)]
+    queued: bool,
 }
 
 impl Inbox {
@@ -110,6 +113,7 @@ fn written(outgoing: &Outgoing) -> Output {
         id: outgoing.id.clone(),
         headers: outgoing.headers.iter().map(header).collect(),
         body: BASE64_STANDARD.encode(&outgoing.body),
+        queued: outgoing.queued,
     }
 }
 
@@ -125,6 +129,7 @@ fn read(value: &[u8]) -> Result<Vec<Outgoing>, BoxError> {
                 .map(|(name, value)| (name.into(), value))
                 .collect(),
             body: BASE64_STANDARD.decode(output.body)?.into(),
+            queued: output.queued,
         })
     };
     outputs.into_iter().map(outgoing).collect()

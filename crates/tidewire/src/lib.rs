@@ -35,10 +35,11 @@
 //! ```
 //!
 //! What a handler takes comes in through its arguments: first [extractors](extract), then the message. What it sends
-//! goes out through arguments too, [`Emit`] and [`Ask`]. The framework acks a message after its effect is done, and
+//! goes out through arguments too, [`Emit`], [`Ask`] and [`Dispatch`]. The framework acks a message after its effect is done, and
 //! delivers it again where it was not.
 
 mod ask;
+mod batch;
 mod breaker;
 mod bucket;
 mod bulkhead;
@@ -49,6 +50,7 @@ mod consumer;
 mod context;
 mod crew;
 mod delivery;
+mod dispatch;
 mod election;
 mod emit;
 mod endpoint;
@@ -59,16 +61,20 @@ mod guarded;
 mod handler;
 mod headers;
 mod health;
+mod hearing;
 mod inbox;
 mod input;
 pub mod layer;
 mod letters;
 mod listen;
 mod manifest_bucket;
+mod operations;
 mod outbox;
 mod pool;
 mod publish_error;
+mod quarantine;
 mod returns;
+mod revival;
 mod route;
 mod running;
 mod sender;
@@ -83,11 +89,13 @@ mod tally;
 mod wiring;
 
 pub use ask::{Ask, AskError};
+pub use batch::{Batch, BatchArgument, SettlesEach};
 pub use breaker::Breaker;
 pub use bulkhead::Bulkhead;
 pub use bus::Bus;
 pub use connection::{Connect, ConnectError, Connection, Operation, Refusal, connect};
 pub use context::Context;
+pub use dispatch::Dispatch;
 pub use emit::{Emit, Recorded};
 pub use extract::{Attempt, FromRef, State};
 pub use handler::{Arguments, Handler, HandlerFuture};
@@ -112,8 +120,8 @@ pub use tidewire_core::*;
 /// What every service names.
 pub mod prelude {
     pub use crate::{
-        Any, Ask, Attempt, Breaker, Bus, Context, Emit, EventFamily, EventSet, Failure, FromRef, Message,
-        OrFail, Retry, Service, Start, Then, durable,
+        Any, Ask, Attempt, Batch, Breaker, Bus, Context, Dispatch, Emit, EventFamily, EventSet, Failure,
+        FromRef, Message, OrFail, Retry, Service, Start, Then, durable,
         extract::{Command, Event, Query, State},
         live,
     };

@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use futures_util::FutureExt;
 
-use crate::{crew::Crew, delivery::Delivery, feed::feed, route::Route, sender::Sender, wiring::Wiring};
+use crate::{
+    crew::Crew, delivery::Delivery, feed::feed, hearing::Hearing, route::Route, sender::Sender,
+    wiring::Wiring,
+};
 
 /// More than this many waiting messages for each one that runs, and no more are read: beyond the subscription's own
 /// capacity the client drops the newest.
 const WAITING_EACH: usize = 4;
 
 /// Hears until the service stops, and then what has arrived.
-pub(crate) async fn listen(wiring: Wiring, route: Route, subscriptions: Vec<Subscriber>) {
+pub(crate) async fn listen(wiring: Wiring, route: Route, events: Hearing) {
     let most = route.concurrency * (1 + WAITING_EACH);
     let (sender, route) = (wiring.sender.clone(), Arc::new(route));
     let crew = Crew::new(wiring.pool.clone(), route.concurrency, move |message: Message| {
         let (route, sender) = (route.clone(), sender.clone());
         async move { hear(message, &route, &sender).await }.boxed()
     });
-    feed(crew, most, subscriptions, wiring.stop.clone()).await;
+    feed(crew, most, events, wiring.stop.clone()).await;
 }
 
 async fn hear(message: Message, route: &Route, sender: &Sender) {

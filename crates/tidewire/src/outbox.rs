@@ -17,7 +17,7 @@ use crate::{
     sender::Sender,
 };
 
-/// Holds back the events of one delivery until its handler has succeeded, and gives everything that follows from it
+/// Holds back the events and durable commands of one delivery until its handler has succeeded, and gives everything that follows from it
 /// an identity, a correlation and a trace.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -54,6 +54,12 @@ impl Outbox {
     /// Keeps an event until [`Outbox::publish`].
     pub(crate) fn emit<E: Message>(&self, event: &E, extras: Extras) {
         let outgoing = Outgoing::message(event, self.stamp(E::TYPE), extras);
+        lock(&self.emitted).push(outgoing);
+    }
+
+    /// Keeps a durable command until [`Outbox::publish`].
+    pub(crate) fn dispatch<C: Message>(&self, command: &C, extras: Extras) {
+        let outgoing = Outgoing::message(command, self.stamp(C::TYPE), extras).and_then(Outgoing::into_queue);
         lock(&self.emitted).push(outgoing);
     }
 

@@ -27,6 +27,28 @@ pub enum PublishError {
         /// Its Rust type.
         type_name: &'static str,
     },
+    /// This service did not declare that it sends this durable command; nothing was sent.
+    #[error("`{name}` is not declared; add `.sends::<{type_name}>()` to the service")]
+    UndeclaredCommand {
+        /// The command's name.
+        name: &'static str,
+        /// Its Rust type.
+        type_name: &'static str,
+    },
+    /// There is no queue for a durable command.
+    #[error(
+        "no queue stored `{subject}` within {within:?}; start the service that works it, with \
+         `.on(durable(\"name\", handler))` for this command and `.context(Context::new(\"{context}\"))`, and see that \
+         JetStream is on"
+    )]
+    NoQueue {
+        /// The command's subject in the queue.
+        subject: String,
+        /// The context whose queue should have it.
+        context: String,
+        /// How long was tried.
+        within: Duration,
+    },
     /// Nothing captures the subject.
     #[error(
         "no stream stored `{subject}` within {within:?}; start the service that declares \
@@ -91,7 +113,7 @@ impl PublishError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::NoStream { .. } | Self::Full { .. } | Self::Unconfirmed { .. }
+            Self::NoStream { .. } | Self::NoQueue { .. } | Self::Full { .. } | Self::Unconfirmed { .. }
         )
     }
 }

@@ -2,11 +2,12 @@
 
 use tidewire_core::Failure;
 
-/// What an event handler gives back: `()`, or `Result<(), Failure>`.
+/// What a handler of events or of a durable command gives back: `()`, or `Result<(), Failure>`.
 #[diagnostic::on_unimplemented(
-    message = "an event handler gives `()` or `Result<(), Failure>`, not `{Self}`",
-    label = "this return value cannot settle an event",
-    note = "to send an event, take `Emit<E>` as an argument; to answer somebody, handle a command or a query",
+    message = "a handler in `.on(…)` gives `()` or `Result<(), Failure>`, not `{Self}`",
+    label = "this return value cannot settle an event or a durable command",
+    note = "to send an event, take `Emit<E>` as an argument",
+    note = "nobody waits for the answer to a durable command; to answer, give the handler to `.command(handler)`",
     note = "an error of another type becomes a `Failure` by `?`, or by `.or_reject()?` and its kin"
 )]
 pub trait Settles: Send {

@@ -4,9 +4,10 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde_json::value::{RawValue, to_raw_value};
-use tidewire_core::{Class, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage};
+use tidewire_core::{Class, EventSet, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage};
 
 use crate::{
+    batch::{self, BatchArgument, Gather, SettlesEach},
     extract::{Delivery, FromMessage, Sends},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{Handled, Inner, Layers, Unhandled},
@@ -35,6 +36,8 @@ pub(crate) struct Route {
     pub(crate) layers: Layers,
     /// Where its attempts are counted; the instance's once it starts.
     pub(crate) counter: Counter,
+    /// Whether it handles several messages in one call.
+    pub(crate) batches: bool,
     needs_envelope: bool,
     handler: Inner,
 }
@@ -48,7 +51,7 @@ pub(crate) enum Carrier {
 }
 
 impl Route {
-    /// A handler of events.
+    /// A handler of events, or of a durable command.
     pub(crate) fn of_events<S, H, T>(
         name: &str,
         carrier: Carrier,
@@ -73,6 +76,29 @@ impl Route {
             .boxed()
         });
         Self::new::<S, T>(name, carrier, takes, layers, inner)
+    }
+
+    /// A handler of batches.
+    pub(crate) fn of_batches<S, H, T>(
+        name: &str,
+        carrier: Carrier,
+        handler: H,
+        state: &S,
+        gather: Gather,
+    ) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        H: Handler<T, Future: HandlerFuture<Output: SettlesEach> + Send>,
+        T: Arguments<S, Message: BatchArgument>,
+    {
+        let takes = <T::Message as BatchArgument>::Events::manifest();
+        let layers = handler.layers();
+        let inner = batch::inner::<S, <T::Message as BatchArgument>::Events, H, T>(handler, state, gather);
+        let mut route = Self::new::<S, T>(name, carrier, takes, layers, inner);
+        // One batch is handled while the next one gathers.
+        route.concurrency = gather.most.saturating_mul(2);
+        route.batches = true;
+        route
     }
 
     /// A handler that answers `M`.
@@ -123,9 +149,19 @@ impl Route {
             carrier,
             layers,
             counter: Counter::default(),
+            batches: false,
             needs_envelope: T::Message::NEEDS_ENVELOPE,
             handler,
         }
+    }
+
+    /// Whether it works durable commands.
+    pub(crate) fn works_a_queue(&self) -> bool {
+        let takes_commands = self
+            .takes
+            .iter()
+            .any(|(contract, _)| contract.kind == Kind::Command);
+        takes_commands && matches!(self.carrier, Carrier::Durable { .. })
     }
 
     /// Puts the layers around the handler, its own and then `outer`: once, where a runtime is there for those that

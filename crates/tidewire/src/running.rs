@@ -34,11 +34,12 @@ pub enum StopError {
 }
 
 /// The client has ended for good: nothing comes and goes through it any more, although its state may say that it is
-/// connected.
+/// connected. Somebody drained it, or it is a plain [`async_nats::Client`] that a malformed header has killed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
-    "the connection to NATS has ended for good; restart the process. If it ends again, a message with a malformed header \
-     (a bare carriage return in its value) is in a stream or on a subject that this service reads: find and delete it"
+    "the connection to NATS has ended for good; restart the process. If nobody drained the client, a message with a \
+     malformed header (a bare carriage return in its value) has killed it: connect by `tidewire::Connect`, which makes the \
+     client anew and puts such a message into the dead letters"
 )]
 #[non_exhaustive]
 pub struct ConnectionClosed;
@@ -98,9 +99,9 @@ impl Running {
         &self.manifest
     }
 
-    /// Waits until the client has ended for good, which happens to a client that was drained and to one that a
-    /// malformed header has killed; a connection that is only lost comes back by itself and is waited for. It is noticed
-    /// within two seconds.
+    /// Waits until the client has ended for good, which happens to a client that was drained, and to a plain
+    /// [`async_nats::Client`] that a malformed header has killed. One that [`Connect`](crate::Connect) made is made anew
+    /// after such a death, and a connection that is only lost comes back by itself. It is noticed within two seconds.
     ///
     /// [`Service::run`](crate::Service::run) ends then. Who runs a service by hand awaits this beside all else, and
     /// restarts the process.

@@ -1,11 +1,8 @@
 //! The way out: publishes that a stream confirms, and requests.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, RequestErrorKind};
+use async_nats::{Client, RequestErrorKind, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -26,6 +23,8 @@ const STORED_WITHIN: Duration = Duration::from_secs(15);
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a message to ourselves may be under way.
 const ROUND_TRIP: Duration = Duration::from_secs(5);
+/// How long the client that takes the place of a dead one is waited for.
+const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 /// How often the count of connections is read while a confirmation is awaited; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -104,8 +103,24 @@ impl Sender {
         &self.connection
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> Client {
         self.connection.client()
+    }
+
+    /// Publishes what nobody confirms, such as an ack. A client that has died is waited out: what ran when it died is
+    /// settled through the next one.
+    pub(crate) async fn tell(
+        &self,
+        subject: Subject,
+        payload: Bytes,
+    ) -> Result<(), async_nats::PublishError> {
+        let living = self.connection.living();
+        let told = living.client.publish(subject.clone(), payload.clone()).await;
+        let Err(error) = told else { return Ok(()) };
+        match timeout(RENEWED_WITHIN, self.connection.after(living.generation)).await {
+            Ok(Some(next)) => next.client.publish(subject, payload).await,
+            Ok(None) | Err(_) => Err(error),
+        }
     }
 
     /// Publishes and awaits the confirmation of the context's stream; tries again with the same id until the stream
@@ -121,8 +136,7 @@ impl Sender {
         within: Duration,
     ) -> Result<Stored, PublishError> {
         let name = outgoing.subject.name();
-        let subject = outgoing.subject.as_str();
-        let stream = name.context_name().stream_name();
+        let (subject, stream) = (&*outgoing.published_to(), outgoing.stream());
         let headers = outgoing
             .headers
             .iter()
@@ -135,8 +149,8 @@ impl Sender {
                 .headers(headers.clone())
                 .payload(outgoing.body.clone())
                 .timeout(Some(CONFIRMED_WITHIN));
-            let refusals = self.connection.refusals();
-            let sending = self.client().send_request(subject.to_owned(), request);
+            let (refusals, client) = (self.connection.refusals(), self.client());
+            let sending = client.send_request(subject.to_owned(), request);
             let sent = tokio::select! {
                 biased;
                 sent = refusals.publishing(subject, timeout_at(deadline, sending)) => sent?,
@@ -163,6 +177,13 @@ impl Sender {
                         ),
                     });
                 }
+                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders && outgoing.queued => {
+                    PublishError::NoQueue {
+                        subject: subject.into(),
+                        context: name.context_name().to_string(),
+                        within,
+                    }
+                }
                 Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => PublishError::NoStream {
                     subject: subject.into(),
                     context: name.context_name().to_string(),
@@ -183,9 +204,8 @@ impl Sender {
 
     /// Returns when the connection is another one.
     async fn reconnected(&self) {
-        let statistics = self.client().statistics();
-        let before = statistics.connects.load(Ordering::Relaxed);
-        while statistics.connects.load(Ordering::Relaxed) == before {
+        let before = self.connection.living().connects();
+        while self.connection.living().connects() == before {
             sleep(LOOK).await;
         }
     }
@@ -209,7 +229,8 @@ impl Sender {
             .timeout(Some(within));
         // The client's own limit starts once the request is in its queue; while it is disconnected that may be never.
         let deadline = Instant::now() + within;
-        let sending = timeout_at(deadline, self.client().send_request(subject(), request));
+        let client = self.client();
+        let sending = timeout_at(deadline, client.send_request(subject(), request));
         let sent = self
             .connection
             .refusals()
@@ -283,9 +304,10 @@ impl Sender {
     /// (The client's `flush` only empties its own buffer.)
     pub(crate) async fn round_trip(&self) -> Result<(), async_nats::Error> {
         let there_and_back = async {
-            let inbox = self.client().new_inbox();
-            let mut echo = self.client().subscribe(inbox.clone()).await?;
-            self.client().publish(inbox, Bytes::new()).await?;
+            let client = self.client();
+            let inbox = client.new_inbox();
+            let mut echo = client.subscribe(inbox.clone()).await?;
+            client.publish(inbox, Bytes::new()).await?;
             echo.next().await.ok_or("the connection closed")?;
             Ok::<_, async_nats::Error>(())
         };

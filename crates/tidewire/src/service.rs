@@ -2,6 +2,7 @@
 
 mod check;
 mod durables;
+mod queue;
 mod start;
 
 use std::{pin::pin, time::Duration};
@@ -12,16 +13,17 @@ use tidewire_core::{
 };
 
 use crate::{
+    batch::{BatchArgument, Gather, SettlesEach},
     connection::Connection,
     context::Context,
-    extract::{CommandArgument, EventArgument, QueryArgument},
+    extract::{CommandArgument, HeardBy, QueryArgument},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{HandlerLayer, Layers},
     returns::{Answers, Settles},
     route::Route,
     running::{RunError, Running},
     start_error::StartError,
-    subscription::Subscription,
+    subscription::{Durable, Subscription},
 };
 
 /// A service: what comes in, what handles it, what goes out.
@@ -60,6 +62,7 @@ pub struct Service<S = ()> {
     routes: Vec<Route>,
     publishes: Vec<(MessageType, MessageManifest)>,
     asks: Vec<(MessageType, MessageManifest)>,
+    sends: Vec<(MessageType, MessageManifest)>,
     grace: Duration,
     format: Format,
     /// Of durables that have no policy of their own.
@@ -81,6 +84,7 @@ impl Service<()> {
             routes: Vec::new(),
             publishes: Vec::new(),
             asks: Vec::new(),
+            sends: Vec::new(),
             grace: Duration::from_secs(25),
             format: Format::default(),
             retry: Retry::default(),
@@ -98,6 +102,7 @@ impl Service<()> {
             routes,
             publishes,
             asks,
+            sends,
             grace,
             format,
             retry,
@@ -111,6 +116,7 @@ impl Service<()> {
             routes,
             publishes,
             asks,
+            sends,
             grace,
             format,
             retry,
@@ -120,22 +126,62 @@ impl Service<()> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Service<S> {
-    /// Keeps the stream of `context`: it is made, or gains this service's events, when the service starts.
+    /// Keeps the stream of `context`: it is made, or gains this service's events, when the service starts. So does the
+    /// queue of its durable commands, where a durable handler works one.
     pub fn context(mut self, context: Context) -> Self {
         self.contexts.push(context);
         self
     }
 
-    /// Handles events: `.on(durable("name", handler))` from their stream, `.on(live(handler))` as they pass.
+    /// Handles events: `.on(durable("name", handler))` from their stream, `.on(live(handler))` as they pass. A durable
+    /// handler of a command works the queue of such commands.
     pub fn on<H>(mut self, subscription: H) -> Self
     where
         H: Subscription,
         H::Handler: Handler<H::Arguments, Future: HandlerFuture<Output: Settles>>,
-        H::Arguments: Arguments<S, Message: EventArgument>,
+        H::Arguments: Arguments<S, Message: HeardBy<H::Way>>,
         <H::Handler as Handler<H::Arguments>>::Future: Send, // over an `.await` hold `Arc`, not `Rc`, and no lock's guard
     {
         let (terms, handler) = subscription.into_parts();
-        self.routes.push(terms.into_route(handler, &self.state));
+        self.routes
+            .push(terms.into_route::<S, H::Way, _, _>(handler, &self.state));
+        self
+    }
+
+    /// Handles events in batches: `most` of them in a call, or those that came `within` a time of the first.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use schemars::JsonSchema;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use tidewire::prelude::*;
+    /// # #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    /// # #[event(subject = "orders.payments.payment.processed")]
+    /// # struct PaymentProcessed { amount: u32 }
+    /// async fn store(Batch(paid): Batch<PaymentProcessed>) -> Vec<Result<(), Failure>> {
+    ///     paid.into_iter().map(|paid| (paid.amount > 0).then_some(()).ok_or("nothing paid").or_reject()).collect()
+    /// }
+    ///
+    /// # drop(
+    /// Service::new("ledger", "1.0.0").on_batch(100, Duration::from_millis(50), durable("store", store))
+    /// # );
+    /// ```
+    ///
+    /// The handler gives a result for each event, in their order, and each is settled by its own: those that failed are
+    /// tried again, alone, so that one bad event does not fail its neighbours twice. `Result<(), Failure>` says the same
+    /// of all of them. What a batch sends would not be known of which event, so that it takes neither `Emit` nor
+    /// `Dispatch`. Instead of the durable's concurrency, one batch is handled while the next one gathers.
+    pub fn on_batch<H, T>(mut self, most: usize, within: Duration, durable: Durable<H, T>) -> Self
+    where
+        H: Handler<T, Future: HandlerFuture<Output: SettlesEach>>,
+        T: Arguments<S, Message: BatchArgument>,
+        H::Future: Send, // over an `.await` hold `Arc`, not `Rc`, and no lock's guard
+    {
+        let gather = Gather {
+            most: most.max(1),
+            within,
+        };
+        self.routes.push(durable.into_batch_route(gather, &self.state));
         self
     }
 
@@ -174,6 +220,13 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// Lets the [`Bus`](crate::Bus) ask `M`. What handlers ask needs no such line: their arguments say it.
     pub fn asks<M: RequestMessage>(mut self) -> Self {
         self.asks.push((M::TYPE, MessageManifest::request::<M>()));
+        self
+    }
+
+    /// Lets the [`Bus`](crate::Bus) send `C` as a durable command. What handlers dispatch needs no such line: their
+    /// arguments say it.
+    pub fn sends<C: CommandMessage>(mut self) -> Self {
+        self.sends.push((C::TYPE, MessageManifest::request::<C>()));
         self
     }
 

@@ -12,12 +12,15 @@ use std::{
     time::Duration,
 };
 
-use async_nats::Subscriber;
-use futures_util::{StreamExt, stream::select_all};
 use serde::Serialize;
 use tidewire_core::{ErrorBody, Timestamp};
 
-use crate::{clock, start_error::StartError, wiring::Wiring};
+use crate::{
+    clock,
+    hearing::{Heard, Hearing},
+    start_error::StartError,
+    wiring::Wiring,
+};
 
 /// What one instance says of itself.
 #[derive(Debug)]
@@ -123,21 +126,22 @@ impl Instance {
     }
 
     /// Subscribes to what the protocol asks on.
-    pub(crate) async fn subscribe(&self, wiring: &Wiring) -> Result<Vec<Subscriber>, StartError> {
-        let mut questions = Vec::new();
-        for verb in ["PING", "INFO", "STATS"] {
+    pub(crate) async fn subscribe(&self, wiring: &Wiring) -> Result<Hearing, StartError> {
+        let verbs = ["PING", "INFO", "STATS"].into_iter();
+        let subjects = verbs.flat_map(|verb| {
             let one = format!("$SRV.{verb}.{}", self.name);
-            for subject in [format!("$SRV.{verb}"), one.clone(), format!("{one}.{}", self.id)] {
-                let subscribed = wiring.sender.client().subscribe(subject).await;
-                questions.push(subscribed.map_err(StartError::connection)?);
-            }
-        }
-        Ok(questions)
+            [format!("$SRV.{verb}"), one.clone(), format!("{one}.{}", self.id)]
+        });
+        let heard = subjects.map(|subject| Heard {
+            subject,
+            queue_group: None,
+        });
+        let questions = Hearing::begin(wiring, heard.collect()).await;
+        questions.map_err(StartError::connection)
     }
 
     /// Answers until the service stops.
-    pub(crate) async fn answer(self, wiring: Wiring, questions: Vec<Subscriber>) {
-        let mut questions = select_all(questions);
+    pub(crate) async fn answer(self, wiring: Wiring, mut questions: Hearing) {
         loop {
             let question = tokio::select! {
                 () = wiring.stop.cancelled() => return,

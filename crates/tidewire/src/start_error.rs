@@ -102,6 +102,24 @@ pub enum StartError {
         /// How long was waited.
         within: Duration,
     },
+    /// There is no queue for a durable command that the service sends.
+    #[error(
+        "the service sends the durable command `{command}`, and within {within:?} no stream {stream} captured `{filter}`; \
+         start the service that works it, which has `.on(durable(\"name\", handler))` for this command and \
+         `.context(Context::new(\"{context}\"))`"
+    )]
+    NoQueue {
+        /// The command's name.
+        command: String,
+        /// Its subjects in the queue.
+        filter: String,
+        /// The queue's stream.
+        stream: String,
+        /// The command's context, which its receiver declares.
+        context: String,
+        /// How long was waited.
+        within: Duration,
+    },
     /// A stream captures the subject of a command or query, and would answer the caller with its own ack.
     #[error(
         "the stream {stream} captures `{subject}`, which is answered by request and reply: the caller would hear the stream's ack; narrow the stream's subjects"

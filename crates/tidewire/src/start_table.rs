@@ -19,12 +19,21 @@ impl StartTable {
     pub(crate) fn add(&mut self, route: &Route, depth: Option<Depth>) {
         let takes: Vec<_> = route.takes.iter().map(|(contract, _)| contract.name).collect();
         let takes = route.filter.clone().unwrap_or_else(|| takes.join(", "));
-        let sent = route.sends.emits.iter().chain(&route.sends.asks);
+        let sent = route
+            .sends
+            .emits
+            .iter()
+            .chain(&route.sends.asks)
+            .chain(&route.sends.commands);
         let sends: Vec<_> = sent.map(|(contract, _)| contract.name).collect();
         let (name, fed_by) = match &route.carrier {
             Carrier::Durable(_) => (
                 route.name.to_string(),
-                format!("stream, {} at once", route.concurrency),
+                format!(
+                    "{}, {} at once",
+                    if route.works_a_queue() { "queue" } else { "stream" },
+                    route.concurrency
+                ),
             ),
             Carrier::Live {
                 queue_group: Some(group),

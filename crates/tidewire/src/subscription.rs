@@ -1,23 +1,22 @@
-//! The two ways to hear events: from a stream, or live.
+//! The two ways to hear events: from a stream, or live. Durable commands come from a stream too, their queue.
 
 use std::{error::Error as StdError, fmt, marker::PhantomData, num::NonZeroU32, time::Duration};
 
-use tidewire_core::{
-    EventSet, Policy, PolicyManifest, Quality, RateManifest, Retry, Rule, RuleManifest, Start, Then,
-};
+use tidewire_core::{Policy, PolicyManifest, Quality, RateManifest, Retry, Rule, RuleManifest, Start, Then};
 
 use crate::{
+    batch::{BatchArgument, Gather, SettlesEach},
     breaker::Breaker,
     bulkhead::Bulkhead,
     consumer::{ACK_WAIT, Rate},
-    extract::EventArgument,
+    extract::{DurableWay, HeardBy, LiveWay},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{HandlerLayer, Layers},
     returns::Settles,
     route::{Carrier, Route},
 };
 
-/// A handler of events that [`Service::on`](crate::Service::on) accepts: made by [`durable`] or [`live`].
+/// A handler of events or of a durable command that [`Service::on`](crate::Service::on) accepts: made by [`durable`] or [`live`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given to `.on(…)`",
     label = "not a subscription",
@@ -28,6 +27,8 @@ pub trait Subscription {
     type Handler;
     /// Its arguments, as a tuple.
     type Arguments;
+    /// [`DurableWay`] or [`LiveWay`].
+    type Way;
 
     /// How events come to it, and the handler itself.
     #[doc(hidden)]
@@ -47,13 +48,13 @@ pub struct Terms {
 
 impl Terms {
     /// The handler without its types.
-    pub(crate) fn into_route<S, H, T>(self, handler: H, state: &S) -> Route
+    pub(crate) fn into_route<S, W, H, T>(self, handler: H, state: &S) -> Route
     where
         S: Clone + Send + Sync + 'static,
         H: Handler<T, Future: HandlerFuture<Output: Settles> + Send>,
-        T: Arguments<S, Message: EventArgument>,
+        T: Arguments<S, Message: HeardBy<W>>,
     {
-        let takes = <T::Message as EventArgument>::Events::manifest();
+        let takes = T::Message::takes();
         let name = self.name.unwrap_or_else(|| match takes.first() {
             Some((contract, _)) => contract.name.into(),
             None => self.filter.clone().unwrap_or_default(),
@@ -78,6 +79,22 @@ pub struct Durable<H, T> {
     arguments: PhantomData<fn(T)>,
 }
 
+impl<H, T> Durable<H, T> {
+    /// The handler without its types, as one of batches.
+    pub(crate) fn into_batch_route<S>(self, gather: Gather, state: &S) -> Route
+    where
+        S: Clone + Send + Sync + 'static,
+        H: Handler<T, Future: HandlerFuture<Output: SettlesEach> + Send>,
+        T: Arguments<S, Message: BatchArgument>,
+    {
+        let carrier = Carrier::Durable(Box::new(self.terms));
+        let mut route = Route::of_batches(&self.name, carrier, self.handler, state, gather);
+        route.filter = self.filter;
+        route.layers.extend(&self.layers);
+        route
+    }
+}
+
 /// How a durable reads its stream, and what it does with messages that fail.
 #[derive(Clone, Debug)]
 pub(crate) struct DurableTerms {
@@ -97,6 +114,11 @@ pub(crate) struct DurableTerms {
 const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Handles events from their stream, at least once each: those too that were stored while the service was down.
+///
+/// A handler whose last argument is `Command<C>` works the durable commands of that type, from the queue of their
+/// context, which this service declares with [`Service::context`](crate::Service::context) and keeps. Nobody waits for an
+/// answer: it gives back `()` or `Result<(), Failure>`. They are sent by [`Dispatch`](crate::Dispatch) and
+/// [`Bus::send`](crate::Bus::send).
 ///
 /// `name` names the consumer, `<service>__<name>`, whose place in the stream the server keeps. It is never derived
 /// from the code: a renamed function must not begin again at the first event. Instances of a service share it, so
@@ -236,6 +258,7 @@ impl<H, T> Durable<H, T> {
 impl<H, T> Subscription for Durable<H, T> {
     type Handler = H;
     type Arguments = T;
+    type Way = DurableWay;
 
     fn into_parts(self) -> (Terms, H) {
         let terms = Terms {
@@ -292,7 +315,7 @@ pub struct Live<H, T> {
 }
 
 /// Hears events as they are published, at most once each: what is sent while the service is down, disconnected or too
-/// slow is not heard. For displays and caches; for work there is [`durable`].
+/// slow is not heard. For displays and caches; for work there is [`durable`]. Commands are not heard in this way.
 pub fn live<H: Handler<T>, T>(handler: H) -> Live<H, T> {
     Live {
         handler,
@@ -335,6 +358,7 @@ impl<H, T> Live<H, T> {
 impl<H, T> Subscription for Live<H, T> {
     type Handler = H;
     type Arguments = T;
+    type Way = LiveWay;
 
     fn into_parts(self) -> (Terms, H) {
         let terms = Terms {

@@ -32,6 +32,7 @@ macro_rules! examples {
 
 examples! {
     axum_edge,
+    durable_command,
     hello,
     layers,
     live,

@@ -72,7 +72,7 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
     gateway.set(Faults::bugs()).await?;
     let (tell, news) = mpsc::unbounded_channel();
     let mut stage = Stage {
-        failures: Failures::listen(nats.client()).await?,
+        failures: Failures::listen(&nats.client()).await?,
         children: Children::start(&url, folder, &tell)?,
         news,
         breakers: Breakers::default(),
@@ -83,7 +83,7 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
         told: Figures::default(),
     };
     stage
-        .wait_for_all(&mut Instances::new(nats.client().clone()).await?, folder)
+        .wait_for_all(&mut Instances::new(nats.client()).await?, folder)
         .await?;
     playbill::show(
         screen,

@@ -92,7 +92,7 @@ fn whole(manifest: &Manifest, at: Timestamp, out: &Output) -> Result<(), CliErro
         for (name, value) in &context.settings {
             out.line(format_args!("    {name} {value}"))?;
         }
-        for subject in &context.subjects {
+        for subject in context.subjects.iter().chain(&context.queue) {
             out.line(format_args!("    {subject}"))?;
         }
     }
@@ -100,7 +100,11 @@ fn whole(manifest: &Manifest, at: Timestamp, out: &Output) -> Result<(), CliErro
     for handler in &manifest.handlers {
         show_handler(handler, out)?;
     }
-    for (what, names) in [("publishes", &manifest.publishes), ("asks", &manifest.asks)] {
+    for (what, names) in [
+        ("publishes", &manifest.publishes),
+        ("asks", &manifest.asks),
+        ("sends", &manifest.sends),
+    ] {
         section(what, !names.is_empty(), out)?;
         for name in names {
             out.line(format_args!("  {name}"))?;
@@ -134,12 +138,16 @@ fn show_handler(handler: &HandlerManifest, out: &Output) -> Result<(), CliError>
             filters,
             start,
             concurrency,
+            policy,
         } => {
             out.line(format_args!(
                 "  durable  {name}  consumer {consumer}, {}, {concurrency} at once",
                 begins(*start)
             ))?;
             subjects(filters, out)?;
+            for line in crate::policy::lines(policy) {
+                out.line(format_args!("    {line}"))?;
+            }
         }
         Transport::Live { filters, queue_group } => {
             let group = queue_group.as_ref().map(|group| format!(", queue group {group}"));
@@ -155,6 +163,7 @@ fn show_handler(handler: &HandlerManifest, out: &Output) -> Result<(), CliError>
     for (what, names) in [
         ("emits", &handler.emits),
         ("asks", &handler.asks),
+        ("sends", &handler.sends),
         ("layers", &handler.layers),
     ] {
         if !names.is_empty() {

@@ -50,7 +50,8 @@ async fn streams_consumers_listeners_and_endpoints_are_named() {
         ("without_its_key", "orders.payments.payment.processed"),
         ("nobody", "users.v2.profile.user.created.u-7"),
         ("grammar", "orders.Payments.payment.processed"),
-        ("reserved", "queue.orders.payments.process"),
+        ("reserved", "retry.orders.payments.process"),
+        ("queue_nobody", "queue.orders.payments.payment.process.p-1"),
         ("filter", "orders.payments.*"),
         ("no_subject", "orders..process"),
     ] {
@@ -134,4 +135,44 @@ async fn a_command_that_nobody_answers_or_that_a_stream_captures_is_said() {
         .unwrap();
     let ran = run(&server, &["explain", "orders.payments.payment.process.p-1"]).await;
     assert_snapshot!("explain_captured_command", ran.shown(&[]));
+}
+
+#[derive(Command, Serialize, Deserialize, JsonSchema)]
+#[command(subject = "orders.shipping.parcel.book", key = payment_id)]
+struct BookParcel {
+    payment_id: String,
+}
+
+async fn book(Command(_): Command<BookParcel>) {}
+async fn book_later(_: Dispatch<BookParcel>, Query(_): Query<Ping>) {}
+
+#[tokio::test]
+async fn a_durable_command_is_worked_from_its_queue() {
+    let server = Server::start().unwrap();
+    let nats = connect(&server).await;
+    let carrier = Service::new("carrier", "1.0.0")
+        .context(Context::new("orders.shipping"))
+        .on(durable("book", book));
+    let _carrier = carrier.start(nats.clone()).await.unwrap();
+    let shop = Service::new("shop", "1.0.0").query(book_later);
+    let _shop = shop.start(nats.clone()).await.unwrap();
+    for (what, subject) in [
+        ("durable_command", "orders.shipping.parcel.book.p-1"),
+        ("queue", "queue.orders.shipping.parcel.book.p-1"),
+    ] {
+        let ran = run(&server, &["explain", subject]).await;
+        assert_snapshot!(format!("explain_{what}"), ran.shown(&[]));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    for service in ["carrier", "shop"] {
+        let ran = run(&server, &["manifest", "show", service]).await;
+        assert_snapshot!(format!("manifest_show_{service}"), ran.shown(&[]));
+    }
+    // Who works it left its consumer behind, and its queue is gone.
+    nats.jetstream()
+        .delete_stream("ORDERS__SHIPPING__QUEUE")
+        .await
+        .unwrap();
+    let ran = run(&server, &["explain", "queue.orders.shipping.parcel.book.p-1"]).await;
+    assert_snapshot!("explain_queue_gone", ran.shown(&[]));
 }

@@ -12,6 +12,7 @@ mod help;
 #[path = "../../../tidewire-ops/tests/support/letters.rs"]
 mod letters;
 mod manifest;
+mod operate;
 mod publish;
 mod request;
 mod run;

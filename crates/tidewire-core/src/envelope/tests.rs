@@ -104,3 +104,51 @@ proptest! {
         drop(decode("a.b.c", &body.to_string()));
     }
 }
+
+fn queued(subject: &str, real: Option<&str>) -> Result<Envelope, DecodeError> {
+    let body = FIVE_FIELDS.replace("\"event\"", "\"command\"");
+    let headers = real.map(|real| ("tw-subject", real));
+    Envelope::decode(
+        subject,
+        headers.into_iter(),
+        body.as_bytes(),
+        NOON.parse().unwrap(),
+    )
+}
+
+#[test]
+fn a_queued_command_is_read_by_its_own_subject() {
+    let process = "orders.payments.payment.process.p=2E1";
+    for real in [None, Some(process)] {
+        let envelope = queued(&format!("queue.{process}"), real).unwrap();
+        assert_eq!(envelope.subject.as_str(), process);
+        assert_eq!(envelope.encoded().name, "orders.payments.payment.process");
+        assert_eq!(envelope.encoded().key, Some("p.1"));
+    }
+}
+
+/// Permissions are given by subject: who may queue one command must not be able to queue another under its name.
+#[test]
+fn a_queued_command_cannot_pass_for_another() {
+    let queue = "queue.orders.payments.payment.refund.p";
+    let error = queued(queue, Some("orders.payments.payment.process.p")).unwrap_err();
+    assert_eq!(error.class(), "malformed");
+    // Nor does the name in its metadata help.
+    let body = FIVE_FIELDS.replace(r#""user":"ann""#, r#""name":"orders.payments.payment.process""#);
+    let read = Envelope::decode(queue, std::iter::empty(), body.as_bytes(), NOON.parse().unwrap());
+    assert!(matches!(read, Err(DecodeError::NameMismatch { .. })));
+    // What is queued must be a message of ours: no prefix stands before a prefix.
+    let twice = queued("queue.queue.orders.payments.process", None).unwrap_err();
+    assert!(matches!(twice, DecodeError::Subject(_)), "{twice}");
+}
+
+#[test]
+fn a_parked_message_is_read_by_its_header() {
+    let process = "orders.payments.payment.process.p";
+    let envelope = queued("retry.payments.charge.l-1", Some(process)).unwrap();
+    assert_eq!(envelope.subject.as_str(), process);
+    assert!(matches!(
+        queued("retry.payments.charge.l-1", None),
+        Err(DecodeError::NoRealSubject { prefix: "retry." })
+    ));
+}

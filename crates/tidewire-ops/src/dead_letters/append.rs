@@ -182,7 +182,8 @@ impl DeadLetters {
                 .headers(map.clone())
                 .payload(sending.body.clone())
                 .timeout(Some(CONFIRMED_WITHIN));
-            let requesting = self.nats.client().send_request(sending.subject.clone(), request);
+            let client = self.nats.client();
+            let requesting = client.send_request(sending.subject.clone(), request);
             let failed = match self.nats.unless_refused(requesting).await? {
                 Ok(answer) => match serde_json::from_slice::<Ack>(&answer.payload) {
                     Ok(Ack {

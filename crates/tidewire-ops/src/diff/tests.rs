@@ -126,3 +126,33 @@ proptest! {
         prop_assert_eq!(made, other);
     }
 }
+
+#[test]
+fn what_is_sent_as_a_durable_command_is_a_difference_and_older_manifests_have_none() {
+    let (before, mut after) = (manifest(), manifest());
+    let json = serde_json::to_string(&before).unwrap();
+    assert!(
+        !json.contains("\"sends\"") && !json.contains("\"queue\""),
+        "{json}"
+    );
+    after.sends.push("orders.shipping.parcel.book".into());
+    after.handlers[1].sends.push("orders.shipping.parcel.book".into());
+    after.contexts[0]
+        .queue
+        .push("queue.orders.payments.payment.process.*".into());
+    let found: Vec<_> = diff(&before, &after)
+        .into_iter()
+        .map(|difference| match difference.change {
+            Change::Changed { fields } => (difference.section, fields[0].path.clone()),
+            other => panic!("expected a change, got {other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Section::Service, "/sends".to_owned()),
+            (Section::Context, "/queue".to_owned()),
+            (Section::Handler, "/sends".to_owned()),
+        ]
+    );
+}

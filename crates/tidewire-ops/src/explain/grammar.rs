@@ -61,6 +61,17 @@ impl Grammar {
         }
     }
 
+    /// Whether it may be sent as a durable command: it is a command, or nobody says what it is.
+    pub(super) fn may_be_a_command(&self) -> bool {
+        matches!(
+            self,
+            Self::Message {
+                kind: Some(Kind::Command) | None,
+                ..
+            }
+        )
+    }
+
     /// Whether the subject and the manifest disagree on the key: nothing is ever sent there.
     pub fn contradicts_its_key(&self) -> bool {
         matches!(self, Self::Message { key, keyed: Some(keyed), .. } if key.is_some() != *keyed)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidewire::{
-    Connection, Transport,
+    Connection, PolicyManifest, Transport,
     async_nats::jetstream::{
         consumer::{AckPolicy, DeliverPolicy, Info},
         stream::{self, Config},
@@ -53,6 +53,8 @@ pub struct ConsumerView {
     pub unacknowledged: usize,
     /// Whether it is paused.
     pub paused: bool,
+    /// What its service does with messages that fail; `None` where no manifest tells.
+    pub policy: Option<PolicyManifest>,
 }
 
 /// A durable handler of a service.
@@ -104,7 +106,7 @@ pub(super) async fn find(nats: &Connection, manifests: &Manifests, subject: &str
             messages: stream.state.messages,
             consumers: consumers
                 .iter()
-                .filter_map(|info| ConsumerView::of(info, subject))
+                .filter_map(|info| ConsumerView::of(info, subject, manifests))
                 .collect(),
         });
     }
@@ -122,7 +124,7 @@ pub(super) async fn find(nats: &Connection, manifests: &Manifests, subject: &str
 
 impl ConsumerView {
     /// `None` where it does not read the subject.
-    fn of(info: &Info, subject: &str) -> Option<Self> {
+    fn of(info: &Info, subject: &str, manifests: &Manifests) -> Option<Self> {
         let config = &info.config;
         let filters = api::filters(config);
         let filter = filters
@@ -156,8 +158,18 @@ impl ConsumerView {
             pending: info.num_pending,
             unacknowledged: info.num_ack_pending,
             paused: info.paused,
+            policy: policy(manifests, &info.name),
         })
     }
+}
+
+/// What the manifests say of a consumer's handler.
+fn policy(manifests: &Manifests, name: &str) -> Option<PolicyManifest> {
+    let handlers = manifests.understood().flat_map(|manifest| &manifest.handlers);
+    handlers.into_iter().find_map(|handler| match &handler.transport {
+        Transport::Durable { consumer, policy, .. } if consumer == name => Some(policy.clone()),
+        _ => None,
+    })
 }
 
 fn start(policy: DeliverPolicy) -> String {

@@ -68,7 +68,7 @@ impl Seen {
         // That a subject is not of the grammar is no fault of a foreign message.
         let problem = envelope
             .err()
-            .filter(|error| !matches!(error, DecodeError::Subject(_)));
+            .filter(|error| !matches!(error, DecodeError::Subject(_) | DecodeError::NoRealSubject { .. }));
         let (time, content) = match parsed {
             Ok(parsed) => (parsed.timestamp, Content::Known(Box::new(parsed))),
             Err(_) => (time, Content::Raw(payload.clone())),

@@ -76,6 +76,35 @@ fn stream_names_are_those_of_the_wire_contract() {
 }
 
 #[test]
+fn a_queue_is_told_from_the_events_of_a_context_called_queue() {
+    let queue = |text| ContextName::parse(text).unwrap().queue_stream_name();
+    assert_eq!(queue("orders.payments"), "ORDERS__PAYMENTS__QUEUE");
+    assert_eq!(queue("users.v2.profile"), "USERS__V2__PROFILE__QUEUE");
+    for context in [
+        "orders.payments",
+        "users.v2.profile",
+        "orders.queue",
+        "orders.v2.queue",
+    ] {
+        let context = ContextName::parse(context).unwrap();
+        assert!(
+            ContextName::is_queue_stream(&context.queue_stream_name()),
+            "{context}"
+        );
+        assert!(!ContextName::is_queue_stream(&context.stream_name()), "{context}");
+    }
+    for stream in [
+        "QUEUE",
+        "__QUEUE",
+        "orders__payments__QUEUE",
+        "A__B__C__QUEUE",
+        "TW_PAYMENTS",
+    ] {
+        assert!(!ContextName::is_queue_stream(stream), "{stream}");
+    }
+}
+
+#[test]
 fn an_entity_is_asked_of_a_name_at_compile_time() {
     const _: () = assert!(name_is_of_entity(
         "orders.v2.payments.payment.failed",

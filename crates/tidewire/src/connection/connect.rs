@@ -2,13 +2,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use async_nats::ConnectOptions;
+use async_nats::{Client, ConnectOptions};
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use super::{
     API_PREFIX, ConnectError, Connection, Refusals,
     address::Addresses,
     credentials::{Credentials, read},
+    current::{Current, Life, Tell},
 };
 
 /// How often the connection is probed; the client gives a connection up at the third probe without an answer.
@@ -162,24 +164,34 @@ impl Connect {
     /// [`ConnectError`] says what to change.
     pub async fn connect(self) -> Result<Connection, ConnectError> {
         let refusals = Refusals::default();
+        let (client, life) = self.client(&refusals).await?;
+        Ok(Connection {
+            api_prefix: self.api_prefix.as_str().into(),
+            current: Current::new(client, Some(self), Some(life)),
+            refusals,
+        })
+    }
+
+    /// Makes a client, and what is closed when the client has ended.
+    pub(super) async fn client(
+        &self,
+        refusals: &Refusals,
+    ) -> Result<(Client, watch::Receiver<Life>), ConnectError> {
         let servers = self.addresses.servers()?;
         let (address, how) = (
             self.addresses.text().to_owned(),
             self.credentials.first().map_or("none", Credentials::kind),
         );
+        let (tell, life) = Tell::new();
         let client = self
-            .options(refusals.clone())?
+            .options(refusals.clone(), tell)?
             .connect(servers)
             .await
             .map_err(|source| ConnectError::of_client(source, address, how))?;
-        Ok(Connection {
-            client,
-            api_prefix: self.api_prefix.into(),
-            refusals,
-        })
+        Ok((client, life))
     }
 
-    fn options(&self, refusals: Refusals) -> Result<ConnectOptions, ConnectError> {
+    fn options(&self, refusals: Refusals, tell: Tell) -> Result<ConnectOptions, ConnectError> {
         let mut options = match self.credentials.as_slice() {
             [] => ConnectOptions::new(),
             [one] => {
@@ -203,6 +215,7 @@ impl Connect {
             .connection_timeout(TRY)
             .reconnect_delay_callback(pause)
             .event_callback(move |event| {
+                tell.hear(&event);
                 refusals.hear(&event);
                 async {}
             });

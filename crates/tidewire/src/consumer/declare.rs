@@ -14,6 +14,7 @@ use tidewire_core::{Start, wire};
 
 use crate::{
     connection::{Connection, Refusal},
+    quarantine::Received,
     start_error::StartError,
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct ConsumerSpec {
     pub(crate) filters: Vec<String>,
     pub(crate) start: Start,
     pub(crate) ack_wait: Duration,
+    /// How far this instance has received its messages.
+    pub(crate) received: Received,
 }
 
 /// What waits for a consumer when a service starts.
@@ -75,7 +78,7 @@ async fn find_or_make(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, Star
                 return Err(spec.differs(lost));
             }
             if same(&wanted, &info.config) {
-                return Ok(depth(&info));
+                return Ok(spec.found(&info));
             }
             let updated = pull::Config {
                 deliver_policy: info.config.deliver_policy,
@@ -102,14 +105,7 @@ async fn find_or_make(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, Star
     if !same(&wanted, &info.config) {
         return Err(spec.differs(vec![format!("asked for {wanted:?}, got {:?}", info.config)]));
     }
-    Ok(depth(&info))
-}
-
-fn depth(info: &Info) -> Depth {
-    Depth {
-        pending: info.num_pending,
-        unacknowledged: info.num_ack_pending,
-    }
+    Ok(spec.found(&info))
 }
 
 fn is_not_found(error: &ConsumerInfoError) -> bool {
@@ -121,6 +117,14 @@ fn is_not_found(error: &ConsumerInfoError) -> bool {
 }
 
 impl ConsumerSpec {
+    fn found(&self, info: &Info) -> Depth {
+        self.received.begins_after(info.delivered.stream_sequence);
+        Depth {
+            pending: info.num_pending,
+            unacknowledged: info.num_ack_pending,
+        }
+    }
+
     fn config(&self) -> pull::Config {
         let metadata = [
             (wire::META_SERVICE, self.service.as_str()),

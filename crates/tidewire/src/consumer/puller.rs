@@ -10,7 +10,10 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tidewire_core::{BoxError, Timestamp};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
 use super::{
     declare::{ConsumerSpec, declare},
@@ -88,9 +91,11 @@ impl Puller {
     /// Pulls until the service stops; then gives back what has not begun and waits for what has.
     pub(crate) async fn run(mut self) {
         loop {
+            let mut connections = self.wiring.connections.clone();
+            connections.mark_unchanged();
             let left = match self.begin().await {
                 Ok((inbox, mut messages)) => {
-                    let left = self.pull(&inbox, &mut messages).await;
+                    let left = self.pull(&inbox, &mut messages, connections).await;
                     if !matches!(left, Left::Reconnected) {
                         // Only then: what is given back while requests are open comes to ourselves again.
                         let waiting = self.take_waiting();
@@ -156,11 +161,15 @@ impl Puller {
         Ok((inbox.clone(), client.subscribe(inbox).await?))
     }
 
-    async fn pull(&mut self, inbox: &str, messages: &mut Subscriber) -> Left {
+    async fn pull(
+        &mut self,
+        inbox: &str,
+        messages: &mut Subscriber,
+        mut connections: watch::Receiver<u64>,
+    ) -> Left {
         self.demand.reset();
+        self.spec.received.anew();
         self.received = 0;
-        let mut connections = self.wiring.connections.clone();
-        connections.mark_unchanged();
         let mut refusals = self.wiring.sender.connection().refusals().heard();
         let next = self.next_subject();
         let mut silent_at = Instant::now() + SILENCE;
@@ -181,7 +190,7 @@ impl Puller {
                     .next(held, self.work.in_hand.bytes(), self.work.typical())
                 && let Err(error) = self.ask(inbox, pull).await
             {
-                return Left::Lost(error.to_string());
+                return self.ended(connections, error.to_string()).await;
             }
             let work = self.work.clone();
             tokio::select! {
@@ -190,7 +199,7 @@ impl Puller {
                 message = messages.next() => {
                     silent_at = Instant::now() + SILENCE;
                     let Some(message) = message else {
-                        return Left::Lost("the subscription ended".into());
+                        return self.ended(connections, "the subscription ended".into()).await;
                     };
                     if let Some(left) = self.receive(message) {
                         return left;
@@ -217,6 +226,15 @@ impl Puller {
                 () = sleep(work.ack_wait / 4) => {}
                 () = sleep_until(self.not_before), if self.not_before > now => {}
             }
+        }
+    }
+
+    /// The client has ended, and the subscription with it; what is in hand stays there until another one comes.
+    async fn ended(&self, mut connections: watch::Receiver<u64>, reason: String) -> Left {
+        tokio::select! {
+            () = self.wiring.stop.cancelled() => Left::Stopped,
+            _ = connections.changed() => Left::Reconnected,
+            () = self.wiring.closed.cancelled() => Left::Lost(reason),
         }
     }
 
@@ -300,6 +318,9 @@ impl Puller {
                     sequence: info.stream_sequence,
                     time: clock::at(info.published.into()),
                 };
+                if info.delivered == 1 {
+                    self.spec.received.came(info.stream_sequence);
+                }
                 (u64::try_from(info.delivered).unwrap_or(1), stored)
             }
             Err(error) => {
@@ -333,12 +354,8 @@ impl Puller {
                 return;
             }
             for _ in 0..may_come {
-                let fill = self
-                    .wiring
-                    .sender
-                    .client()
-                    .publish(inbox.to_owned(), Bytes::new());
-                if fill.await.is_err() {
+                let client = self.wiring.sender.client();
+                if client.publish(inbox.to_owned(), Bytes::new()).await.is_err() {
                     return;
                 }
             }
@@ -354,7 +371,7 @@ impl Puller {
 
     async fn give_back(&self, jobs: impl IntoIterator<Item = Job>) {
         for job in jobs {
-            job.give_back(self.wiring.sender.client()).await;
+            job.give_back(&self.wiring.sender).await;
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, Message, Subject};
+use async_nats::{Message, Subject};
 use bytes::Bytes;
 use tidewire_core::{
     BoxError, Timestamp, Verdict,
@@ -43,7 +43,7 @@ impl Job {
     /// Handles the message and settles it.
     pub(super) async fn work(self, desk: &Desk) {
         let Some(pass) = desk.gate.pass(&desk.stop).await else {
-            return self.give_back(desk.sender.client()).await;
+            return self.give_back(&desk.sender).await;
         };
         let (ack, delivery) = (self.ack.clone(), self.delivery);
         let case = match Case::open(self, pass, desk).await {
@@ -56,10 +56,10 @@ impl Job {
     }
 
     /// Gives the message back, for another instance to take at once.
-    pub(super) async fn give_back(self, client: &Client) {
+    pub(super) async fn give_back(self, sender: &Sender) {
         let ack = self.ack.clone();
         drop(self.grip);
-        send(client, ack, Bytes::from_static(b"-NAK")).await;
+        send(sender, ack, Bytes::from_static(b"-NAK")).await;
     }
 }
 
@@ -390,11 +390,11 @@ fn nak(delay: Duration) -> Bytes {
 async fn say(grip: Grip, ack: Subject, settlement: Bytes, sender: &Sender) {
     // Out of hand first: a mark that came after a nak would replace its delay.
     drop(grip);
-    send(sender.client(), ack, settlement).await;
+    send(sender, ack, settlement).await;
 }
 
-async fn send(client: &Client, ack: Subject, payload: Bytes) {
-    if let Err(error) = client.publish(ack, payload).await {
+async fn send(sender: &Sender, ack: Subject, payload: Bytes) {
+    if let Err(error) = sender.tell(ack, payload).await {
         let error: BoxError = error.into();
         tracing::warn!(error, "a message could not be settled; it is delivered again");
     }

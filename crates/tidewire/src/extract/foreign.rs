@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use tidewire_core::{Any, DecodeError};
+use tidewire_core::DecodeError;
 
-use super::{Delivery, EventArgument, FromMessage};
+use super::{Delivery, FromMessage};
 use crate::delivery::StoredAt;
 
 /// A message as it is, whatever it is; the last argument of a handler with a `.filter(…)`.
@@ -90,12 +90,4 @@ impl<T: DeserializeOwned> FromMessage for Json<T> {
             .map(Self)
             .map_err(|error| DecodeError::of_json(delivery.subject(), error))
     }
-}
-
-impl EventArgument for Raw {
-    type Events = Any;
-}
-
-impl<T: DeserializeOwned> EventArgument for Json<T> {
-    type Events = Any;
 }

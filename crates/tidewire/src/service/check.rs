@@ -8,8 +8,9 @@ use tidewire_core::{
 };
 use tidewire_subject::check_word;
 
-use super::Service;
+use super::{Service, queue};
 use crate::{
+    batch::sends_nothing,
     inbox::REMEMBERED,
     route::{Carrier, Route},
     start_error::StartError,
@@ -35,6 +36,7 @@ pub(super) fn manifest<S>(service: &Service<S>) -> Result<Manifest, StartError> 
         .map(|route| handler(service, route, &mut problems))
         .collect();
     let contexts = contexts(service, &names, &mut problems);
+    problems.extend(queue::problems(service));
     if !problems.is_empty() {
         return Err(StartError::Declaration {
             service: service.name.clone(),
@@ -49,6 +51,7 @@ pub(super) fn manifest<S>(service: &Service<S>) -> Result<Manifest, StartError> 
         handlers,
         publishes: texts(&service.publishes),
         asks: texts(&service.asks),
+        sends: texts(&service.sends),
         messages: messages(service),
     })
 }
@@ -72,8 +75,12 @@ fn all<S>(service: &Service<S>) -> impl Iterator<Item = &(MessageType, MessageMa
             .iter()
             .chain(&route.sends.emits)
             .chain(&route.sends.asks)
+            .chain(&route.sends.commands)
     });
-    handled.chain(&service.publishes).chain(&service.asks)
+    handled
+        .chain(&service.publishes)
+        .chain(&service.asks)
+        .chain(&service.sends)
 }
 
 fn names<S>(service: &Service<S>, problems: &mut Vec<String>) -> BTreeSet<&'static str> {
@@ -114,6 +121,13 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
             if let Err(error) = check_word(&route.name) {
                 problems.push(format!("the durable name `{}`: {error}", route.name));
             }
+            if route.batches && !sends_nothing(&route.sends) {
+                problems.push(format!(
+                    "the durable `{}` takes batches and sends: it would not be known of which event; take single events, or \
+                     let another durable send",
+                    route.name
+                ));
+            }
             let retry = terms.retry.unwrap_or(service.retry);
             if terms.quality == Quality::EffectivelyOnce && retry.horizon() >= REMEMBERED {
                 problems.push(format!(
@@ -147,6 +161,7 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
         takes: texts(&route.takes),
         emits: texts(&route.sends.emits),
         asks: texts(&route.sends.asks),
+        sends: texts(&route.sends.commands),
         layers: layers.names().map(str::to_owned).collect(),
         transport,
     }
@@ -158,8 +173,8 @@ fn filters(route: &Route, problems: &mut Vec<String>) -> Vec<String> {
         (None, false) => route
             .takes
             .iter()
-            .filter_map(|(contract, _)| filter_of(*contract))
-            .map(|f| f.to_string())
+            .filter_map(|(contract, _)| queue::source_of(route, *contract))
+            .map(|(_, filter)| filter.to_string())
             .collect(),
         (Some(filter), true) => {
             if let Err(error) = SubjectFilter::parse(filter) {
@@ -207,15 +222,17 @@ fn contexts<S>(
             .filter_map(filter_of)
             .map(|filter| filter.to_string())
             .collect();
-        if subjects.is_empty() {
+        let queue = queue::subjects(service, &name);
+        if subjects.is_empty() && queue.is_empty() {
             problems.push(format!(
-                "the context `{name}` has no events: no handler emits one and the bus publishes none; remove the line, or add `.publishes::<E>()`"
+                "the context `{name}` has no events: no handler emits one and the bus publishes none; nor does a durable handler work a command of it; remove the line, or add `.publishes::<E>()`"
             ));
         }
         contexts.push(ContextManifest {
             name: name.to_string(),
             stream: name.stream_name(),
             subjects: subjects.into_iter().collect(),
+            queue,
             settings: context.settings(),
         });
     }

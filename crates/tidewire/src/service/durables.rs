@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tidewire_core::{Manifest, Quality, Retry, Start, wire};
+use tidewire_core::{ContextName, Manifest, Quality, Retry, Start, wire};
 use tokio::sync::Mutex;
 
-use super::{check, start::stream_of};
+use super::queue;
 use crate::{
+    breaker::Breaker,
     bucket::Bucket,
     connection::Connection,
     consumer::{ConsumerSpec, Depth, Desk, Gate, Runs, Work, declare},
@@ -14,6 +15,7 @@ use crate::{
     error_events::ErrorEvents,
     inbox::Inbox,
     letters::Letters,
+    quarantine::Received,
     route::{Carrier, Route},
     service_streams,
     start_error::StartError,
@@ -27,6 +29,7 @@ pub(super) struct Ready {
     pub(super) specs: Vec<ConsumerSpec>,
     pub(super) depth: Depth,
     pub(super) work: Work,
+    pub(super) breaker: Breaker,
 }
 
 type Sources = BTreeMap<String, Vec<String>>;
@@ -81,7 +84,13 @@ pub(super) async fn prepare(
     for (route, terms, sources) in durables {
         let (specs, depth) = shared.declare(route, terms, sources).await?;
         let work = shared.work(route, terms);
-        ready.insert(route.name.clone(), Ready { specs, depth, work });
+        let durable = Ready {
+            specs,
+            depth,
+            work,
+            breaker: terms.breaker.clone(),
+        };
+        ready.insert(route.name.clone(), durable);
     }
     Ok(ready)
 }
@@ -117,6 +126,7 @@ impl Shared<'_> {
             filters,
             start,
             ack_wait: terms.ack_wait,
+            received: Received::default(),
         };
         let mut specs: Vec<_> = sources
             .into_iter()
@@ -164,13 +174,19 @@ impl Shared<'_> {
     }
 }
 
-/// The streams that feed a durable, with the subjects that it reads there.
+/// The streams that feed a durable, with the subjects that it reads there. A wide filter does not mean the queues, whose
+/// commands are for those who work them.
 async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError> {
     let needs = format!("the durable `{}`", route.name);
     let mut sources = Sources::new();
     if let Some(filter) = &route.filter {
         let streams = streams_overlapping(nats, filter).await?;
-        for stream in streams.into_iter().filter(|stream| !is_internal(stream)) {
+        let is_meant =
+            |stream: &String| filter.starts_with(wire::QUEUE_PREFIX) || !ContextName::is_queue_stream(stream);
+        for stream in streams
+            .into_iter()
+            .filter(|stream| !is_internal(stream) && is_meant(stream))
+        {
             sources.insert(stream, vec![filter.clone()]);
         }
         if sources.is_empty() {
@@ -184,10 +200,9 @@ async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError
         return Ok(sources);
     }
     for (contract, _) in &route.takes {
-        let Some(filter) = check::filter_of(*contract) else {
+        let Some((stream, filter)) = queue::source_of(route, *contract) else {
             continue;
         };
-        let stream = stream_of(contract.name);
         wait_for_subject(nats, &stream, &filter, &needs).await?;
         sources.entry(stream).or_default().push(filter.to_string());
     }

@@ -6,16 +6,22 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Subscriber};
-use tidewire_core::{Kind, Manifest, MessageName, Retry, SubjectFilter, Transport, wire};
+use async_nats::Client;
+use tidewire_core::{
+    ContextManifest, ContextName, Kind, Manifest, MessageName, Retry, SubjectFilter, Transport, wire,
+};
 use tokio::time::{sleep, timeout};
 
-use super::{Service, check, durables};
+use super::{Service, check, durables, queue};
 use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
     consumer::Puller,
-    endpoint, listen, manifest_bucket,
+    endpoint,
+    hearing::{Heard, Hearing},
+    listen, manifest_bucket,
+    operations::{Operable, Operations},
+    quarantine::Quarantine,
     route::{Carrier, Route},
     running::Running,
     sender::Sender,
@@ -64,19 +70,26 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
 
 async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, StartError> {
     let manifest = check::manifest(&service)?;
-    check_server(nats.client())?;
+    check_server(&nats.client())?;
     requests_are_free(&nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
-        ensure(
-            &nats,
-            context,
-            &declared.stream,
-            &declared.subjects,
-            &manifest.service,
-        )
-        .await?;
+        let ContextManifest {
+            name,
+            stream,
+            subjects,
+            queue,
+            ..
+        } = declared;
+        if !subjects.is_empty() {
+            ensure(&nats, context, stream, subjects, &manifest.service).await?;
+        }
+        if let (false, Ok(name)) = (queue.is_empty(), ContextName::parse(name)) {
+            let stream = name.queue_stream_name();
+            ensure(&nats, &context.queue(), &stream, queue, &manifest.service).await?;
+        }
     }
     sent_events_are_kept(&service, &nats, &manifest).await?;
+    queue::are_kept(&service, &nats, &manifest).await?;
     let wiring =
         Wiring::start(Sender::new(nats, &manifest.service, service.format)).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
@@ -119,6 +132,7 @@ fn declared<S>(service: &Service<S>) -> Declared {
             .map(|(contract, _)| contract.name)
             .collect(),
         asks: service.asks.iter().map(|(contract, _)| contract.name).collect(),
+        sends: service.sends.iter().map(|(contract, _)| contract.name).collect(),
     }
 }
 
@@ -180,8 +194,8 @@ pub(super) fn stream_of(message: &str) -> String {
 /// What is made ready before anything runs: a start that fails has handled nothing.
 enum Ready {
     Durable(durables::Ready),
-    Live(Vec<Subscriber>),
-    Request(Subscriber, Arc<EndpointStats>),
+    Live(Hearing),
+    Request(Hearing, Arc<EndpointStats>),
 }
 
 async fn start_routes(
@@ -225,21 +239,43 @@ async fn start_routes(
         });
         table.add(route, depth);
     }
-    let instance = Instance::new(service, id, &manifest.version, endpoints);
+    let (mut consumers, mut operable) = (Vec::new(), Vec::new());
+    let instance = Instance::new(service, id.clone(), &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
     wiring.spawn(instance.answer(wiring.clone(), questions));
     for (route, ready) in routes.into_iter().zip(ready) {
         match ready {
             Ready::Durable(durable) => {
+                consumers.extend(durable.specs.clone());
+                operable.push(Operable {
+                    name: route.name.to_string(),
+                    consumers: durable
+                        .specs
+                        .iter()
+                        .map(|spec| (spec.stream.clone(), spec.name.clone()))
+                        .collect(),
+                    breaker: durable.breaker,
+                });
                 for spec in durable.specs {
                     wiring.spawn(Puller::new(wiring, spec, durable.work.clone()).run());
                 }
             }
-            Ready::Live(subscriptions) => wiring.spawn(listen::listen(wiring.clone(), route, subscriptions)),
+            Ready::Live(events) => wiring.spawn(listen::listen(wiring.clone(), route, events)),
             Ready::Request(requests, stats) => {
                 wiring.spawn(endpoint::serve(wiring.clone(), route, requests, stats));
             }
         }
+    }
+    if !consumers.is_empty() {
+        wiring.spawn(Quarantine::new(wiring, manifest, id.clone(), consumers).run());
+        let operations = Operations {
+            wiring: wiring.clone(),
+            service: service.clone(),
+            instance: id,
+            durables: operable,
+        };
+        let requests = operations.hear().await?;
+        wiring.spawn(operations.answer(requests));
     }
     Ok(table)
 }
@@ -255,17 +291,15 @@ fn filters(route: &Route) -> Vec<String> {
         .collect()
 }
 
-async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<Vec<Subscriber>, StartError> {
-    let client = wiring.sender.client();
-    let mut subscriptions = Vec::new();
-    for filter in filters(route) {
-        let subscribed = match group {
-            Some(group) => client.queue_subscribe(filter, group.clone()).await,
-            None => client.subscribe(filter).await,
-        };
-        subscriptions.push(subscribed.map_err(StartError::connection)?);
-    }
-    Ok(subscriptions)
+async fn hear(wiring: &Wiring, route: &Route, group: Option<&String>) -> Result<Hearing, StartError> {
+    let heard = |subject| Heard {
+        subject,
+        queue_group: group.cloned(),
+    };
+    let subjects = filters(route).into_iter().map(heard).collect();
+    Hearing::begin(wiring, subjects)
+        .await
+        .map_err(StartError::connection)
 }
 
 async fn endpoint(
@@ -273,11 +307,14 @@ async fn endpoint(
     route: &Route,
     kind: Kind,
     manifest: &Manifest,
-) -> Result<(Endpoint, Subscriber), StartError> {
+) -> Result<(Endpoint, Hearing), StartError> {
     let subject = filters(route).into_iter().next().unwrap_or_default();
     let queue_group = manifest.service.clone();
-    let client = wiring.sender.client();
-    let requests = client.queue_subscribe(subject.clone(), queue_group.clone()).await;
+    let heard = Heard {
+        subject: subject.clone(),
+        queue_group: Some(queue_group.clone()),
+    };
+    let requests = Hearing::begin(wiring, vec![heard]).await;
     let mut metadata = BTreeMap::from([("tidewire.kind".to_owned(), kind.to_string())]);
     if let Some(message) = manifest.messages.get(&*route.name) {
         metadata.insert("tidewire.name".into(), route.name.to_string());

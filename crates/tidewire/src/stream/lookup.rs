@@ -64,7 +64,7 @@ pub(crate) async fn streams_overlapping(nats: &Connection, filter: &str) -> Resu
     }
 }
 
-/// Waits until `stream` captures all of `filter`, as it will once the service that declares the event has started.
+/// Waits until `stream` captures all of `filter`, as it will once the service that declares the event, or works the command, has started.
 /// `needs` says who needs it, for the error.
 pub(crate) async fn wait_for_subject(
     nats: &Connection,
@@ -99,7 +99,7 @@ pub(crate) async fn wait_for_subject(
             });
         }
         if !said {
-            tracing::info!(%stream, %filter, "waiting until a service declares the events that {needs} needs");
+            tracing::info!(%stream, %filter, "waiting until a service declares what {needs} needs");
             said = true;
         }
         sleep(PAUSE).await;

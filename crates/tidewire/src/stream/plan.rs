@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Placement, RetentionPolicy, StorageType};
 
-use crate::context::Context;
+use crate::context::{Contents, Context};
 
 /// What has to be done about a stream.
 #[derive(Debug, PartialEq)]
@@ -44,7 +44,8 @@ pub(super) fn plan(
     wanted.discard = DiscardPolicy::New;
     wanted.deny_delete = true;
     wanted.deny_purge = true;
-    wanted.allow_atomic_publish = true;
+    // A command is sent alone.
+    wanted.allow_atomic_publish |= context.contents == Contents::Events;
     wanted.allow_direct = true;
     wanted.num_replicas = context.replicas.unwrap_or(found.num_replicas);
     wanted.max_age = context.max_age.unwrap_or(found.max_age);
@@ -97,17 +98,21 @@ pub(super) fn missing(wanted: &Config, found: &Config) -> Vec<String> {
 fn new_stream(stream: &str, context: &Context, subjects: &[String]) -> Config {
     Config {
         name: stream.to_owned(),
-        description: Some(format!("events of the context {}", context.name)),
+        description: Some(format!(
+            "{} of the context {}",
+            context.contents.as_str(),
+            context.name
+        )),
         subjects: subjects.to_vec(),
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         discard: DiscardPolicy::New,
         deny_delete: true,
         deny_purge: true,
-        allow_atomic_publish: true,
+        allow_atomic_publish: context.contents == Contents::Events,
         allow_direct: true,
         num_replicas: context.replicas.unwrap_or(1),
-        max_age: context.max_age.unwrap_or_default(),
+        max_age: context.max_age.unwrap_or_else(|| context.contents.default_age()),
         max_bytes: context.max_bytes.unwrap_or(-1),
         max_messages: -1,
         max_messages_per_subject: -1,
@@ -297,6 +302,33 @@ mod tests {
         let lines = planned(&less, &SUBJECTS, Some(&found)).unwrap_err();
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[0].starts_with("replicas: 1 declared, 3 found"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_queue_has_an_age_of_its_own_and_keeps_it() {
+        let made = |context: &Context| made(&context.queue());
+        let day = Duration::from_secs(86_400);
+        let context = Context::new("orders.payments").max_age(day).max_bytes(1000);
+        let found = made(&context);
+        assert_eq!((found.max_age, found.max_bytes), (14 * day, 1000));
+        assert_eq!(found.retention, RetentionPolicy::Limits);
+        assert!(!found.allow_atomic_publish && found.deny_purge);
+        assert_eq!(
+            planned(&context.queue(), &SUBJECTS, Some(&found)),
+            Ok(Plan::Nothing)
+        );
+        let longer = Context::new("orders.payments").queue_max_age(30 * day);
+        assert!(matches!(
+            planned(&longer.queue(), &SUBJECTS, Some(&found)),
+            Ok(Plan::Update(wanted)) if wanted.max_age == 30 * day
+        ));
+        let shorter = Context::new("orders.payments").queue_max_age(day);
+        let lines = planned(&shorter.queue(), &SUBJECTS, Some(&found)).unwrap_err();
+        assert!(lines[0].starts_with("max_age: 86400s declared"), "{lines:?}");
+        // A window must not be longer than the age.
+        let minute = Duration::from_secs(60);
+        let short = Context::new("orders.payments").queue_max_age(minute);
+        assert_eq!(made(&short).duplicate_window, minute);
     }
 
     #[test]

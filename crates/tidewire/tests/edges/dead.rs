@@ -1,44 +1,34 @@
 //! A client that has ended for good, which its own state does not say.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
+    io::Read,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use tidewire::{StopError, async_nats::connection::State};
+use tidewire::{
+    StopError,
+    async_nats::{self, connection::State},
+};
 use tidewire_server::Server;
 
-use crate::support::{PAYMENTS, Seen, payments, role, shipping, soon, within};
+use crate::support::{PAYMENTS, Seen, payments, publish_raw, role, shipping, soon, within};
 
-/// Publishes as a client that checks nothing: a header whose value holds a bare carriage return.
+/// A header whose value holds a bare carriage return kills the client's task.
 fn publish_a_bare_carriage_return(port: u16) {
-    let headers = "NATS/1.0\r\nx-note: a\rb\r\n\r\n";
     let subject = "orders.payments.payment.processed.poison";
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(
-        stream,
-        "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {length} {length}\r\n{headers}\r\nPING\r\n",
-        length = headers.len(),
-    )
-    .unwrap();
-    // Gone only after the server has read it: it answers the PING.
-    let mut answer = [0; 4];
-    while !answer.ends_with(b"PONG") {
-        answer.rotate_left(1);
-        stream.read_exact(&mut answer[3..]).unwrap();
-    }
+    publish_raw(port, subject, b"NATS/1.0\r\nx-note: a\rb\r\n\r\n", b"");
 }
 
+/// A plain client cannot be made anew: how it was made is not known.
 #[tokio::test]
-async fn a_service_whose_client_has_died_says_so() {
+async fn a_service_whose_plain_client_has_died_says_so() {
     let server = Server::start().unwrap();
     let _payments = payments()
         .start(tidewire::connect(server.url()).await.unwrap())
         .await
         .unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = async_nats::connect(server.url()).await.unwrap();
     let shipping = shipping(&Seen::default()).start(nats.clone()).await.unwrap();
     publish_a_bare_carriage_return(server.port());
     let closed = soon(
@@ -48,11 +38,7 @@ async fn a_service_whose_client_has_died_says_so() {
     )
     .await;
     assert!(closed.to_string().contains("restart the process"), "{closed}");
-    assert_eq!(
-        nats.client().connection_state(),
-        State::Connected,
-        "as it says itself"
-    );
+    assert_eq!(nats.connection_state(), State::Connected, "as it says itself");
     let stopped = soon(Duration::from_secs(10), "it stops", shipping.stop()).await;
     assert!(matches!(stopped, Err(StopError::Unconfirmed(_))), "{stopped:?}");
 }

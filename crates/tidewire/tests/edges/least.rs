@@ -36,9 +36,10 @@ const PUBLISH: [&str; 18] = [
     // A message to itself: that its subscriptions are there, and its last acks.
     "_INBOX_cashier.>",
 ];
-const SUBSCRIBE: [&str; 3] = [
+const SUBSCRIBE: [&str; 4] = [
     "_INBOX_cashier.>",
     "$SRV.>",
+    "tidewire.ops.cashier.*",
     "orders.payments.payment.process.* cashier",
 ];
 

@@ -11,5 +11,7 @@ mod domain;
 mod elsewhere;
 mod least;
 mod permissions;
+mod poison;
 mod recovery;
+mod revival;
 mod support;

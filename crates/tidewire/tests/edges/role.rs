@@ -45,9 +45,9 @@ async fn works(connect: Result<Connect, ConnectError>) -> Result<String, Box<dyn
     Ok(nats.client().new_inbox())
 }
 
-/// Runs a service until it ends, and tells why it did.
+/// Runs a service on a plain client, which nobody can make anew, until it ends, and tells why it did.
 async fn serve() -> Result<(), Box<dyn Error>> {
-    let nats = tidewire::connect(env::var("TIDEWIRE_TEST_URL")?).await?;
+    let nats = tidewire::async_nats::connect(env::var("TIDEWIRE_TEST_URL")?).await?;
     match shipping(&Seen::default()).run(nats).await {
         Err(error @ RunError::ConnectionClosed(_)) => println!("ends: {error}"),
         other => println!("ends otherwise: {other:?}"),

@@ -5,6 +5,7 @@ mod log;
 mod messages;
 mod operator;
 mod proxy;
+mod raw;
 
 use std::{
     fs,
@@ -25,6 +26,7 @@ pub(crate) use log::Log;
 pub(crate) use messages::*;
 pub(crate) use operator::Operator;
 pub(crate) use proxy::Proxy;
+pub(crate) use raw::{publish_raw, publish_raw_as};
 
 /// How soon a missing permission is named.
 pub(crate) const NAMED_WITHIN: Duration = Duration::from_secs(2);

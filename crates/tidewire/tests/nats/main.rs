@@ -9,9 +9,11 @@
 
 mod backpressure;
 mod bad_input;
+mod batches;
 mod blocking;
 mod breakers;
 mod cloud_events;
+mod commands;
 mod delivery;
 mod drain;
 mod effectively_once;

@@ -136,7 +136,7 @@ async fn a_stream_of_another_kind_is_refused_with_the_difference() {
 #[tokio::test]
 async fn three_replicas_outlive_their_leader() {
     let mut cluster = Cluster::start(3).unwrap();
-    let client = tidewire::connect(cluster.url()).await.unwrap().client().clone();
+    let client = tidewire::connect(cluster.url()).await.unwrap().client();
     let service = Service::new("payments", "1.0.0")
         .context(Context::new("orders.payments").replicas(3))
         .publishes::<PaymentProcessed>();

@@ -25,7 +25,6 @@ pub(crate) async fn connect(server: &Server) -> Client {
         .await
         .expect("the server answers")
         .client()
-        .clone()
 }
 
 pub(crate) fn jetstream(client: &Client) -> jetstream::Context {
@@ -53,7 +52,6 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
 /// A record in the dead-letter stream, and where it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
-    pub(crate) sequence: u64,
     pub(crate) subject: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) record: Record,
@@ -87,7 +85,6 @@ pub(crate) async fn kept(client: &Client) -> Vec<Kept> {
             &body,
         );
         kept.push(Kept {
-            sequence,
             subject: message.subject.to_string(),
             headers: headers.clone(),
             record: record.unwrap(),

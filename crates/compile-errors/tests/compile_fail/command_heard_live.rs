@@ -1,4 +1,4 @@
-//! A command is handled as if it were an event.
+//! A command is to be heard live: with nobody there it would be lost.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,5 +18,5 @@ struct Receipt {
 async fn place(Command(_order): Command<PlaceOrder>) {}
 
 fn main() {
-    let _ = Service::new("orders", "1.0.0").on(durable("place", place));
+    let _ = Service::new("orders", "1.0.0").on(live(place));
 }

@@ -1,0 +1,155 @@
+//! What was on its way when a connection was lost.
+//!
+//! The server has delivered it, nobody has received it, and it comes again when its ack wait of 30 seconds is over. Who is
+//! alone on a consumer can know it: first deliveries come in the order of the stream, so what lies between the last one
+//! before the loss and the first one after it has not arrived.
+
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use crate::{connection::Connection, consumer::ConsumerSpec};
+
+/// How long other instances are waited for; longer than what is on its way to this one takes.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
+
+/// How far this instance has received a consumer's messages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Received(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last message that came for the first time; also what was delivered before this instance began.
+    highest: u64,
+    /// Nothing came for the first time since the last subscription began.
+    fresh: bool,
+    /// What was skipped.
+    gaps: Vec<RangeInclusive<u64>>,
+}
+
+impl Received {
+    /// What was delivered before is nobody's loss: it may wait for its turn after a failure.
+    pub(crate) fn begins_after(&self, delivered: u64) {
+        let mut state = self.lock();
+        state.highest = state.highest.max(delivered);
+    }
+
+    /// Another subscription begins.
+    pub(crate) fn anew(&self) {
+        self.lock().fresh = true;
+    }
+
+    /// A message came, for the first time.
+    pub(crate) fn came(&self, sequence: u64) {
+        let mut state = self.lock();
+        if sequence <= state.highest {
+            return;
+        }
+        if std::mem::take(&mut state.fresh) && sequence > state.highest + 1 {
+            let gap = state.highest + 1..=sequence - 1;
+            state.gaps.push(gap);
+        }
+        state.highest = sequence;
+    }
+
+    pub(super) fn none_lost(&self) {
+        self.lock().gaps.clear();
+    }
+
+    fn may_have_lost(&self, delivered: u64) -> bool {
+        let state = self.lock();
+        !state.gaps.is_empty() || state.fresh && delivered > state.highest
+    }
+
+    /// What did not arrive of all up to `delivered`; it is told once.
+    fn lost(&self, delivered: u64) -> Vec<RangeInclusive<u64>> {
+        let mut state = self.lock();
+        let mut lost = std::mem::take(&mut state.gaps);
+        if state.fresh && delivered > state.highest {
+            lost.push(state.highest + 1..=delivered);
+            state.highest = delivered;
+        }
+        lost
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was delivered up to `delivered` and did not arrive; nothing where the service has other instances, which may have
+/// it in hand. `None` where not even this instance has answered who there is: it is asked again.
+pub(super) async fn of_this_instance(
+    nats: &Connection,
+    spec: &ConsumerSpec,
+    service: &str,
+    instance: &str,
+    delivered: u64,
+) -> Option<Vec<RangeInclusive<u64>>> {
+    if !spec.received.may_have_lost(delivered) {
+        return Some(Vec::new());
+    }
+    // What is only late arrives while the other instances are waited for.
+    let alone = is_alone(nats, service, instance).await?;
+    let lost = spec.received.lost(delivered);
+    Some(if alone { lost } else { Vec::new() })
+}
+
+/// Whether the service has no instance but this one. Where that may not be asked it is taken to have others.
+async fn is_alone(nats: &Connection, service: &str, instance: &str) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Pong {
+        id: String,
+    }
+    let (client, subject) = (nats.client(), format!("$SRV.PING.{service}"));
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await.ok()?;
+    let mut alone = None;
+    let gathering = timeout(ANSWERED_WITHIN, async {
+        if client
+            .publish_with_reply(subject.clone(), inbox, "".into())
+            .await
+            .is_err()
+        {
+            return;
+        }
+        while let Some(answer) = answers.next().await {
+            if let Ok(pong) = serde_json::from_slice::<Pong>(&answer.payload) {
+                alone = Some(alone.unwrap_or(true) && pong.id == instance);
+            }
+        }
+    });
+    match nats.refusals().publishing(&subject, gathering).await {
+        Ok(_) => alone,
+        Err(_) => Some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_between_two_subscriptions_is_lost() {
+        let received = Received::default();
+        received.begins_after(10);
+        received.anew();
+        received.came(11);
+        // A gap without a new subscription is another instance's, or of other subjects.
+        received.came(13);
+        received.anew();
+        received.came(7);
+        received.came(17);
+        received.came(18);
+        assert_eq!(received.lost(20), [14..=16], "what is on its way comes");
+        received.anew();
+        assert_eq!(received.lost(20), [19..=20]);
+        assert_eq!(received.lost(20), []);
+    }
+}

@@ -141,7 +141,7 @@ fn ends(records: &Records, ledger: &Ledger) -> Check {
     let mut check = Check::new(
         "ends",
         format!(
-            "{} orders ended: {} paid, {} out of stock, {} declined by the card",
+            "{} orders ended: {} paid, {} out of stock, {} declined",
             ends.len(),
             of(OrderStatus::Paid),
             of(OrderStatus::OutOfStock),

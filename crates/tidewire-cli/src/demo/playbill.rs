@@ -28,7 +28,7 @@ const LEGEND: [(&str, &str); 6] = [
     ),
     (
         "breakers",
-        "between each payments process and the gateway: open is down",
+        "of the payments processes: open while the gateway is down",
     ),
 ];
 
@@ -43,9 +43,11 @@ pub(super) fn show(
     let row = |head: &str, text: &str| screen.say(format_args!("  {head:<9} {text}"));
     screen.say("");
     row("server", &format!("{url}, nats-server {version}"));
+    let look_in = format!("look in from outside: tidewire dlq ls -s {url}");
+    row("", &screen.dim(&look_in));
     row(
         "",
-        &screen.dim(&format!("look in from outside: nats -s {url} sub 'orders.>'")),
+        &screen.dim("with tail 'orders.>' or breaker payments in place of dlq ls too"),
     );
     let alive = children.alive();
     let processes: Vec<_> = alive

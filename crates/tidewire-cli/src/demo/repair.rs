@@ -24,13 +24,13 @@ pub(super) async fn repair(nats: &Connection, gateway: &Gateway, screen: &Screen
         return Ok(());
     }
     screen.say(format_args!(
-        "\n{count} payments are dead letters, and their orders wait. tidewire dlq ls:"
+        "\n{count} payments are dead letters, and their orders wait. `tidewire dlq ls` says:"
     ));
     for group in groups(&letters) {
         screen.say(format_args!("  {}", line(&group)));
     }
     gateway.set(Faults::default()).await?;
-    screen.say("Both bugs are mended. tidewire dlq replay --all:");
+    screen.say("Both bugs are mended. Now what `tidewire dlq replay --all` does:\n");
     let how = Replay {
         to_subject: false,
         rate: None,
@@ -46,7 +46,7 @@ pub(super) async fn repair(nats: &Connection, gateway: &Gateway, screen: &Screen
         }
     });
     replaying.await?;
-    screen.say(format_args!("  {good} of {count} are done\n"));
+    screen.say(format_args!("{good} of {count} letters are handled now."));
     Ok(())
 }
 

@@ -106,9 +106,7 @@ impl Screen {
         let process = &news.process;
         if news.open {
             let opens = self.red(&format!("{process}: the breaker opens."));
-            self.say(format_args!(
-                "{opens} It takes no payments meanwhile, and spends none."
-            ));
+            self.say(format_args!("{opens} Nothing is tried, and no attempt spent."));
         } else {
             let closes = self.green(&format!("{process}: the breaker closes"));
             self.say(format_args!("{closes} after {}.", took(Some(open_for))));

@@ -55,10 +55,12 @@ pub(super) fn show(
     for check in &books.checks {
         show_check(screen, check);
     }
-    let verdict = if books.balance() {
-        screen.green("The books balance.")
-    } else {
-        screen.red("The books do not balance.")
+    let verdict = match failures.open_letters() {
+        _ if !books.balance() => screen.red("The books do not balance."),
+        0 => screen.green("The books balance."),
+        open => screen.red(&format!(
+            "The books balance, but {open} dead letters still wait: an order is not done."
+        )),
     };
     screen.say(format_args!("\n{verdict}"));
 }
@@ -68,7 +70,7 @@ fn retries(failures: &Failures) -> String {
     let retries = failures.retries();
     let words = [
         ("failed", "errors"),
-        ("timed_out", "cut off while hanging"),
+        ("timed_out", "hangs"),
         ("panicked", "panics"),
     ];
     let known = words.map(|(class, word)| (retries.get(class).copied().unwrap_or(0), word));
@@ -77,7 +79,7 @@ fn retries(failures: &Failures) -> String {
         .iter()
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    format!("{all} attempts were made again: {}", parts.join(", "))
+    format!("{all} attempts were repeated: after {}", parts.join(", "))
 }
 
 /// How long each breaker was open.

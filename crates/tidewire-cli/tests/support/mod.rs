@@ -115,7 +115,14 @@ impl Demo {
 
     /// The services' processes, as the demo's first lines name them.
     fn processes(&self) -> Vec<(&str, u32)> {
-        let named = row(&self.output, "processes").split(", ").map(|process| {
+        // They stand on two lines, the second of which ends without a comma.
+        let (_, after) = self.output.split_once("processes").unwrap();
+        let named = after
+            .lines()
+            .take(2)
+            .flat_map(|line| line.split(','))
+            .map(str::trim);
+        let named = named.filter(|process| !process.is_empty()).map(|process| {
             let (name, pid) = process.rsplit_once(' ').unwrap();
             (name, pid.parse().unwrap())
         });
@@ -161,6 +168,12 @@ impl Ended {
 
     pub(crate) fn folder(&self) -> PathBuf {
         row(&self.output, "logs").into()
+    }
+
+    /// The line that has `text`.
+    pub(crate) fn line(&self, text: &str) -> &str {
+        let found = self.output.lines().find(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("no {text:?} in:\n{}", self.output))
     }
 }
 

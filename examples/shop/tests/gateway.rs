@@ -1,6 +1,6 @@
 //! The gateway fails in each of its ways, and every payment comes to its end: an event, once, or a letter that a replay
 //! repairs.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::time::{Duration, Instant};
 

@@ -57,12 +57,10 @@ impl DemoArgs {
             .or(if self.orders.is_some() { None } else { Some(60) })
     }
 
-    /// How long it will take to place all orders.
+    /// How long it will take to place all orders, in whole seconds where their number decides.
     pub(crate) fn length(&self) -> Duration {
-        let all = self.orders.map_or(Duration::MAX, |orders| {
-            Duration::from_secs_f64(orders as f64 / f64::from(self.rate))
-        });
-        self.limit()
-            .map_or(all, |seconds| all.min(Duration::from_secs(seconds)))
+        let rate = u64::from(self.rate.max(1));
+        let seconds = self.orders.map_or(u64::MAX, |orders| orders.div_ceil(rate));
+        Duration::from_secs(seconds.min(self.limit().unwrap_or(u64::MAX)))
     }
 }

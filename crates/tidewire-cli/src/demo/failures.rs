@@ -8,7 +8,7 @@ use std::{
 use futures_util::{StreamExt, stream::select};
 use serde::Deserialize;
 use tidewire::{
-    async_nats::{Client, Message},
+    async_nats::{Client, HeaderValue, Message},
     wire,
 };
 
@@ -85,7 +85,7 @@ impl Counts {
             .headers
             .as_ref()
             .and_then(|headers| headers.get(wire::TW_ACT));
-        match act.map(|act| act.as_str()) {
+        match act.map(HeaderValue::as_str) {
             Some("handled" | "discarded") => drop(self.open.remove(subject)),
             Some(_) => {
                 self.letters.insert(subject.to_owned());

@@ -46,7 +46,8 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, DemoError> {
     let mut folder = Folder::new(args.keep)?;
     let screen = Screen::new();
-    let played = play(args, &folder, &screen).await;
+    // Boxed, as below: the futures of the client are large.
+    let played = Box::pin(play(args, &folder, &screen)).await;
     let balanced = matches!(played, Ok(true));
     if args.keep || (!balanced && !folder.is_empty()) {
         folder.keep();
@@ -122,9 +123,8 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
     stage
         .during(&storefront, all_but_letters(&storefront, &failures))
         .await?;
-    stage
-        .during(&storefront, repair(&nats, &gateway, screen))
-        .await??;
+    let repair = Box::pin(repair(&nats, &gateway, screen));
+    stage.during(&storefront, repair).await??;
     let open = stage
         .during(&storefront, storefront.settle(SETTLED_WITHIN))
         .await?;

@@ -28,6 +28,11 @@ doc:
 foreign:
     .ci/run foreign
 
+# Kills workers and servers under load and audits every message, for about a quarter of an hour; `.ci/run crash` is a small part
+# of it: just crash server --times 10
+crash *flags:
+    cargo run --release -p tidewire-acceptance --bin crash -- {{ flags }}
+
 # Licences, banned crates and sources of all dependencies.
 deny:
     .ci/run deny

@@ -88,7 +88,7 @@ pub enum Transport {
         concurrency: usize,
         /// What becomes of messages that fail, and what holds them back.
         #[serde(default)]
-        policy: PolicyManifest,
+        policy: Box<PolicyManifest>,
     },
     /// From core NATS: at most once, and only while the service runs.
     Live {

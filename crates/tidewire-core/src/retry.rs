@@ -143,7 +143,7 @@ impl fmt::Display for Retry {
             Backoff::Fixed(Duration::ZERO) => f.write_str("at once")?,
             Backoff::Fixed(delay) => write!(f, "after {delay:?}")?,
             Backoff::Exponential { first, longest } => {
-                write!(f, "after {first:?} doubled up to {longest:?}")?
+                write!(f, "after {first:?} doubled up to {longest:?}")?;
             }
         }
         match self.max_time {

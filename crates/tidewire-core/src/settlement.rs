@@ -44,6 +44,8 @@ pub enum State {
 /// What follows once the runs are written down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum After {
+    /// It is done.
+    Ack,
     /// It is delivered again after this long.
     Nak(Duration),
     /// A record of it is stored.
@@ -100,12 +102,12 @@ pub enum Input {
 /// How often a message was run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// Runs so far, the last one included where it never ended.
+    /// Runs so far that count; one that never ended does where it was alone.
     pub count: u32,
     /// Whether the last one began and never ended.
     pub unfinished: bool,
-    /// Whether they are as many as there may be.
-    pub spent: bool,
+    /// What is stored of it where none is to follow.
+    pub spent: Option<Keep>,
 }
 
 /// What to do next. Each is done before the next step, and settling effects only under a lease.
@@ -115,7 +117,8 @@ pub enum Effect {
     Read,
     /// Write down that a run begins, then say [`Input::Marked`].
     Mark {
-        /// Runs, with the one that begins.
+        /// Runs that count if this one never ends: itself only where it is alone, because of those side by side any
+        /// may have killed the process. So a death costs one message an attempt at most.
         count: u32,
         /// From here to its end no other suspect beside it: what kills the process is then known by its name.
         alone: bool,
@@ -165,8 +168,10 @@ impl State {
             (Self::Reading, Input::Runs(None)) | (Self::Marking { .. }, Input::Marked(false)) => {
                 Self::nak(UNANSWERED)
             }
-            (Self::Reading, Input::Runs(Some(runs))) if runs.spent => Self::keep(Keep::Letter),
-            (Self::Reading, Input::Runs(Some(runs))) => Self::mark(runs.count, runs.unfinished),
+            (Self::Reading, Input::Runs(Some(runs))) => match runs.spent {
+                Some(keep) => Self::keep(keep),
+                None => Self::mark(runs.count, runs.unfinished),
+            },
             (Self::Marking { runs }, Input::Marked(true)) => Self::run(runs, true),
 
             (
@@ -177,6 +182,8 @@ impl State {
                     random,
                 },
             ) => match verdict {
+                // Its ack may be lost, and no run that ended well is to count when it comes again.
+                Verdict::Done if marked => Self::count(Some(runs), After::Ack),
                 Verdict::Done => (Self::Settled, Effect::Ack),
                 // Counted first: a message whose record is stored must not run again.
                 Verdict::DeadLetter => Self::count(None, After::Keep(Keep::Letter)),
@@ -196,6 +203,7 @@ impl State {
 
             // A run that could not be counted is one more than there may be; the message is not lost by it.
             (Self::Counting(After::Nak(delay)), Input::Counted(_)) => Self::nak(delay),
+            (Self::Counting(After::Ack), Input::Counted(_)) => (Self::Settled, Effect::Ack),
             (Self::Counting(After::Keep(keep)), Input::Counted(_)) => Self::keep(keep),
             (Self::Counting(After::Hold { runs }), Input::Counted(_)) => {
                 (Self::Held { runs, marked: true }, Effect::Wait)
@@ -219,7 +227,7 @@ impl State {
     }
 
     fn mark(runs: u32, alone: bool) -> (Self, Effect) {
-        let count = runs.saturating_add(1);
+        let count = runs.saturating_add(u32::from(alone));
         (Self::Marking { runs }, Effect::Mark { count, alone })
     }
 

@@ -45,7 +45,7 @@ impl<E: EventSet> BatchArgument for Batch<E> {
 
 /// What a handler of batches gives back: a result for each event, in their order.
 #[diagnostic::on_unimplemented(
-    message = "a handler of batches gives `Vec<Result<(), Failure>>`, or `Result<(), Failure>` for all of them, not `{Self}`",
+    message = "a handler of batches gives a `Vec<Result<(), Failure>>`, perhaps in a `Result<_, Failure>`, or `Result<(), Failure>` for all of them, not `{Self}`",
     label = "this return value cannot settle a batch"
 )]
 pub trait SettlesEach: Send {
@@ -74,6 +74,13 @@ impl SettlesEach for Result<(), Failure> {
 impl SettlesEach for Vec<Result<(), Failure>> {
     fn settle_each(self) -> Result<Option<Vec<Result<(), Failure>>>, Failure> {
         Ok(Some(self))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl SettlesEach for Result<Vec<Result<(), Failure>>, Failure> {
+    fn settle_each(self) -> Result<Option<Vec<Result<(), Failure>>>, Failure> {
+        self.map(Some)
     }
 }
 

@@ -39,13 +39,16 @@ impl Letters {
         record: &Record,
         expected: u64,
     ) -> Result<Option<u64>, BoxError> {
-        let mut stored = self.try_store(subject, letter, record, expected).await;
+        // Boxed: the client's futures are large.
+        let try_store = || Box::pin(self.try_store(subject, letter, record, expected));
+        let mut stored = try_store().await;
         if stored.is_err() {
             // Somebody may have deleted the stream, or the bucket of what is too large for it.
-            if let Err(error) = service_streams::ensure_letters(&self.nats, self.replicas).await {
+            let ensuring = Box::pin(service_streams::ensure_letters(&self.nats, self.replicas));
+            if let Err(error) = ensuring.await {
                 tracing::debug!(%error, "the dead-letter stream cannot be made");
             } else {
-                stored = self.try_store(subject, letter, record, expected).await;
+                stored = try_store().await;
             }
         }
         match &stored {
@@ -91,17 +94,16 @@ impl Letters {
 
     async fn put_object(&self, name: &str, body: &Bytes) -> Result<(), BoxError> {
         let js = self.nats.jetstream();
-        let bucket = match js.get_object_store(wire::LETTERS_BUCKET).await {
-            Ok(found) => found,
-            Err(_) => {
-                let config = object_store::Config {
-                    bucket: wire::LETTERS_BUCKET.into(),
-                    description: Some("bodies that are too large for a record of a dead letter".into()),
-                    num_replicas: self.replicas,
-                    ..object_store::Config::default()
-                };
-                js.create_object_store(config).await?
-            }
+        let bucket = if let Ok(found) = js.get_object_store(wire::LETTERS_BUCKET).await {
+            found
+        } else {
+            let config = object_store::Config {
+                bucket: wire::LETTERS_BUCKET.into(),
+                description: Some("bodies that are too large for a record of a dead letter".into()),
+                num_replicas: self.replicas,
+                ..object_store::Config::default()
+            };
+            js.create_object_store(config).await?
         };
         bucket.put(name, &mut body.as_ref()).await?;
         Ok(())

@@ -119,13 +119,13 @@ impl Operations {
         let mut done = Vec::new();
         for (stream, consumer) in &found.consumers {
             let at = js.get_stream_no_info(stream).await?;
-            match until {
-                Some(until) => drop(
+            let _paused = match until {
+                Some(until) => {
                     at.pause_consumer(consumer, parse_rfc3339(&until.to_string())?)
-                        .await?,
-                ),
-                None => drop(at.resume_consumer(consumer).await?),
-            }
+                        .await?
+                }
+                None => at.resume_consumer(consumer).await?,
+            };
             done.push(format!("{stream} {consumer}"));
         }
         tracing::warn!(

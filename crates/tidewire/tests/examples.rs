@@ -29,6 +29,7 @@ macro_rules! examples {
 
 examples! {
     axum_edge,
+    batch,
     breaker,
     durable_command,
     effectively_once,

@@ -1,6 +1,7 @@
 //! The audit: reads every stream and bucket of the shop from outside, and compares them with each other and with the
 //! storefront's ledger.
 
+mod letters;
 mod records;
 
 use std::{
@@ -86,8 +87,8 @@ impl Books {
             ends(records, ledger),
             money(records),
             stock(records),
-            letters(records),
-            mail(records),
+            letters::dead(records),
+            letters::mail(records),
         ];
         let events = BTreeMap::from([
             (OrderPlaced::TYPE.name, records.placed.len()),
@@ -285,63 +286,6 @@ fn stock(records: &Records) -> Check {
                 .push(format!("{sku}: {filled} at first, {taken} reserved, {left} left"));
         }
     }
-    check
-}
-
-/// A dead letter waits and its order has no end, or it was handled and its order has one: never both, and never neither.
-fn letters(records: &Records) -> Check {
-    let ends = records.ends();
-    let of = |wanted| {
-        let found = records.dead.iter().filter(move |(_, state)| **state == wanted);
-        found.map(|(order_id, _)| order_id)
-    };
-    let mut check = Check::new(
-        "letters",
-        format!(
-            "{} dead letters: {} repaired, {} wait for somebody",
-            records.dead.len(),
-            of(DeadLetter::Handled).count(),
-            of(DeadLetter::Open).count()
-        ),
-    );
-    check.all(
-        "a dead letter that waits, and ended all the same",
-        of(DeadLetter::Open).filter(|id| ends.contains_key(id.as_str())),
-    );
-    check.all(
-        "a dead letter that was handled, and without an end",
-        of(DeadLetter::Handled).filter(|id| !ends.contains_key(id.as_str())),
-    );
-    check
-}
-
-/// The customer of each order that ended has one message.
-fn mail(records: &Records) -> Check {
-    let ends = records.ends();
-    let mut written: BTreeMap<&str, usize> = BTreeMap::new();
-    for order_id in &records.mail {
-        *written.entry(order_id).or_default() += 1;
-    }
-    let mut check = Check::new(
-        "mail",
-        format!(
-            "{} messages to customers, {} orders ended",
-            records.mail.len(),
-            ends.len()
-        ),
-    );
-    check.all(
-        "ended, and not told",
-        ends.keys().filter(|id| !written.contains_key(**id)),
-    );
-    check.all(
-        "told, and not ended",
-        written.keys().filter(|id| !ends.contains_key(**id)),
-    );
-    check.all(
-        "told twice",
-        written.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id),
-    );
     check
 }
 

@@ -23,9 +23,16 @@ fn inputs() -> Vec<(&'static str, Input)> {
     vec![
         ("delivered, the first time", Input::Came { delivery: 1 }),
         ("delivered again", Input::Came { delivery: 2 }),
-        ("runs: none", runs(0, false, false)),
-        ("runs: one, and it never ended", runs(1, true, false)),
-        ("runs: as many as there may be", runs(2, false, true)),
+        ("runs: none", runs(0, false, None)),
+        ("runs: one, and it never ended", runs(1, true, None)),
+        (
+            "runs: as many as there may be",
+            runs(2, false, Some(Keep::Letter)),
+        ),
+        (
+            "runs: one, and a rule discarded it",
+            runs(1, false, Some(Keep::Discarded)),
+        ),
         ("runs: cannot be read", Input::Runs(None)),
         ("the start is written down", Input::Marked(true)),
         ("the start cannot be written down", Input::Marked(false)),
@@ -106,16 +113,21 @@ fn in_every_walk_what_was_not_handled_is_let_go_only_once_it_is_stored() {
         for (index, (input, effect)) in walk.iter().enumerate() {
             let is_last = index + 1 == walk.len();
             match effect {
-                Effect::Ack => assert!(
-                    matches!(
-                        input,
-                        Input::Ended {
+                Effect::Ack => {
+                    let ended = walk[..=index]
+                        .iter()
+                        .rev()
+                        .map(|(input, _)| input)
+                        .find(|input| !matches!(input, Input::Counted(_)));
+                    let done = matches!(
+                        ended,
+                        Some(Input::Ended {
                             verdict: Verdict::Done,
                             ..
-                        }
-                    ),
-                    "{walk:?}"
-                ),
+                        })
+                    );
+                    assert!(done, "{walk:?}");
+                }
                 Effect::Term => assert_eq!(*input, Input::Kept(true), "{walk:?}"),
                 Effect::Leave => assert_eq!(*input, Input::LeaseLost, "{walk:?}"),
                 _ => {}
@@ -190,20 +202,46 @@ fn a_message_that_kills_its_process_is_kept_after_the_maximum_though_nobody_coun
         if effect == (Effect::Run { attempt: 1 }) {
             continue; // the process dies, and nothing is written down of its first run
         }
-        runs.spent = TWICE.is_over(runs.count, Duration::ZERO);
+        runs.spent = TWICE.is_over(runs.count, Duration::ZERO).then_some(Keep::Letter);
         match state.step(Input::Runs(Some(runs))) {
             (_, Effect::Mark { count, .. }) => {
                 runs = Runs {
                     count,
                     unfinished: true,
-                    spent: false,
+                    spent: None,
                 }
             }
             (_, Effect::Keep(Keep::Letter)) => break,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(delivery, 4, "one free run, two counted ones, and the letter");
+    assert_eq!(
+        delivery, 5,
+        "a free run, one beside others, two alone, and the letter"
+    );
+}
+
+/// Found by `crash server`: a server that is killed forgets acks, each time again.
+#[test]
+fn a_run_that_ended_well_does_not_count_however_often_its_message_comes_again() {
+    let mut runs = Runs::default();
+    for _ in 0..10 {
+        let (reading, _) = State::Arrived.step(Input::Came { delivery: 2 });
+        let (marking, effect) = reading.step(Input::Runs(Some(runs)));
+        assert!(matches!(effect, Effect::Mark { alone: false, .. }), "{effect:?}");
+        let (running, _) = marking.step(Input::Marked(true));
+        let (counting, effect) = running.step(Input::Ended {
+            verdict: Verdict::Done,
+            since: Duration::ZERO,
+            random: 0.0,
+        });
+        let Effect::Count { count: Some(count) } = effect else {
+            panic!("{effect:?}");
+        };
+        runs.count = count;
+        assert_eq!(counting.step(Input::Counted(true)).1, Effect::Ack);
+    }
+    assert_eq!(runs, Runs::default());
 }
 
 #[test]

@@ -167,7 +167,9 @@ impl ConsumerView {
 fn policy(manifests: &Manifests, name: &str) -> Option<PolicyManifest> {
     let handlers = manifests.understood().flat_map(|manifest| &manifest.handlers);
     handlers.into_iter().find_map(|handler| match &handler.transport {
-        Transport::Durable { consumer, policy, .. } if consumer == name => Some(policy.clone()),
+        Transport::Durable { consumer, policy, .. } if consumer == name => {
+            Some(PolicyManifest::clone(policy))
+        }
         _ => None,
     })
 }

@@ -97,7 +97,7 @@ impl Desk {
             ),
             // The breaker says it once, for all of them.
             Verdict::Hold { .. } => {
-                tracing::debug!(handler, subject, attempt, error, "unavailable; it is held")
+                tracing::debug!(handler, subject, attempt, error, "unavailable; it is held");
             }
             _ => tracing::error!(
                 handler,

@@ -2,7 +2,8 @@
 //!
 //! It counts deliveries: of messages that were given back at a deployment, or waited in a buffer too. Counted that way a
 //! healthy message would be a dead letter after a few deployments. So runs are counted here, of messages that failed or
-//! came before; the first run of a message that succeeds costs nothing.
+//! came before; the first run of a message that succeeds costs nothing. A run that ended well does not count: its ack may
+//! be lost, in a server's crash even time after time, and the message has killed nobody.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use tidewire_core::{
     BoxError, Retry, Timestamp,
     dead_letter::{LetterId, Trouble},
-    settlement, wire,
+    settlement::{self, Keep},
+    wire,
 };
 
 use crate::{
@@ -22,6 +24,9 @@ use crate::{
 
 /// How long a count is kept at least; each failure begins it anew.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// The class of a message whose last run ended with its process.
+const CRASHED: &str = "crashed";
 
 /// The runs of one durable's messages.
 #[derive(Clone, Debug)]
@@ -34,7 +39,7 @@ pub(crate) struct Runs {
 /// What is known of one message.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Known {
-    /// Runs so far, the last one included where it never ended.
+    /// Runs so far that count: see [`settlement::Effect::Mark`].
     runs: u32,
     /// Whether the last one began and never ended.
     #[serde(default)]
@@ -42,6 +47,9 @@ pub(super) struct Known {
     /// Whether none is to follow.
     #[serde(default)]
     spent: bool,
+    /// Whether none is to follow because a rule discards it: that outlives a process that died before it was stored.
+    #[serde(default)]
+    pub(super) discarded: bool,
     /// The last failure.
     #[serde(default)]
     pub(super) failure: Option<Failed>,
@@ -116,43 +124,55 @@ impl Known {
             .failure
             .as_ref()
             .map_or(Duration::ZERO, |failed| now.since(failed.first));
+        // Zero runs are never too many.
+        let spent = self.spent || (self.runs > 0 && policy.is_over(self.runs, since));
         settlement::Runs {
             count: self.runs,
             unfinished: self.unfinished,
-            // Zero runs are never too many.
-            spent: self.spent || (self.runs > 0 && policy.is_over(self.runs, since)),
+            spent: spent.then_some(if self.discarded {
+                Keep::Discarded
+            } else {
+                Keep::Letter
+            }),
         }
     }
 
-    /// A run begins.
+    /// A run begins, and so many count if it never ends.
     pub(super) fn begins(&mut self, count: u32) {
         self.runs = count;
         self.unfinished = true;
     }
 
-    /// So many runs have ended; `None` where none is to follow.
-    pub(super) fn ended(&mut self, count: Option<u32>) {
+    /// So many runs have ended, the last of them being `attempt`; `None` where none is to follow. A letter that another
+    /// process stores says as many as this one would.
+    pub(super) fn ended(&mut self, count: Option<u32>, attempt: u32) {
         self.unfinished = false;
-        match count {
-            Some(count) => self.runs = count,
-            None => self.spent = true,
-        }
+        self.spent |= count.is_none();
+        self.runs = count.unwrap_or(attempt);
     }
 
-    /// The trouble that a dead letter tells of. Without a failure on record the process died of the message each time.
+    /// The trouble that a dead letter tells of: the last failure, or that its last run ended with the process.
     pub(super) fn trouble(&self, attempts: u32, before: u32, now: Timestamp) -> Trouble {
         let attempts = attempts.max(self.runs);
-        let failed = self
-            .failure
-            .clone()
-            .filter(|_| !self.unfinished)
-            .unwrap_or_else(|| Failed {
-                class: "crashed".into(),
-                error: format!("the process ended {attempts} times while it handled the message"),
-                causes: Vec::new(),
-                first: self.failure.as_ref().map_or(now, |failed| failed.first),
+        let failed = match self.failure.clone() {
+            Some(failed) if !self.unfinished => failed,
+            Some(failed) => Failed {
+                class: CRASHED.into(),
+                error: "the process ended while it handled the message, which had failed before".into(),
+                causes: [vec![failed.error], failed.causes].concat(),
+                first: failed.first,
                 last: now,
-            });
+            },
+            None => Failed {
+                class: CRASHED.into(),
+                error: format!(
+                    "the process ended {attempts} times while it handled the message, and no other suspect"
+                ),
+                causes: Vec::new(),
+                first: now,
+                last: now,
+            },
+        };
         Trouble {
             class: failed.class,
             error: failed.error,
@@ -161,5 +181,32 @@ impl Known {
             first_failed: failed.first,
             last_failed: failed.last,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by `crash abort`: what had failed before was forgotten, and deaths were told of that never were.
+    #[test]
+    fn the_letter_of_a_crash_tells_what_had_failed_before() {
+        let mut known = Known {
+            failure: Some(Failed {
+                class: "failed".into(),
+                error: "cannot charge".into(),
+                causes: vec!["the gateway says 500".into()],
+                first: Timestamp::default(),
+                last: Timestamp::default(),
+            }),
+            ..Known::default()
+        };
+        known.begins(3);
+        let trouble = known.trouble(0, 0, Timestamp::default());
+        assert_eq!((trouble.class.as_str(), trouble.attempts), ("crashed", 3));
+        assert_eq!(trouble.chain, ["cannot charge", "the gateway says 500"]);
+        known.failure = None;
+        let trouble = known.trouble(0, 0, Timestamp::default());
+        assert!(trouble.error.contains("ended 3 times"), "{}", trouble.error);
     }
 }

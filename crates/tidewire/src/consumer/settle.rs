@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidewire_core::{
     BoxError, Timestamp, Verdict,
     dead_letter::{Act, LetterId, Record, Trouble},
-    settlement::{Effect, Input, Keep, State},
+    settlement::{Effect, Input, Keep, State, UNANSWERED},
 };
 use tokio::time::timeout;
 
@@ -170,11 +170,9 @@ impl<'a> Case<'a> {
                     }
                 }
                 Effect::Keep(keep) => Input::Kept(self.keep(keep).await),
-                Effect::Ack => match self.handled().await {
-                    true => return self.say(Bytes::from_static(b"+ACK")).await,
-                    // What was done is on no record yet; the next delivery puts it there, and has an effect once more.
-                    false => return self.say(nak(Duration::from_secs(2))).await,
-                },
+                Effect::Ack if self.handled().await => return self.say(Bytes::from_static(b"+ACK")).await,
+                // What was done is on no record yet; the next delivery puts it there, and has an effect once more.
+                Effect::Ack => return self.say(nak(UNANSWERED)).await,
                 Effect::Nak(delay) => return self.say(nak(delay)).await,
                 Effect::Term => {
                     return self
@@ -219,7 +217,7 @@ impl<'a> Case<'a> {
     }
 
     async fn count(&mut self, count: Option<u32>) -> bool {
-        self.known.ended(count);
+        self.known.ended(count, self.attempt);
         self.write("counted").await
     }
 
@@ -278,6 +276,7 @@ impl<'a> Case<'a> {
         if let Verdict::Retry { policy, .. } = verdict {
             self.known.retry = Some(policy);
         }
+        self.known.discarded = verdict == Verdict::Discard;
         let now = clock::now();
         if verdict != Verdict::Done {
             let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);

@@ -142,7 +142,7 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
                 filters,
                 start: terms.start,
                 concurrency: route.concurrency,
-                policy: terms.manifest(service.retry),
+                policy: Box::new(terms.manifest(service.retry)),
             }
         }
         Carrier::Live { queue_group } => Transport::Live {

@@ -61,7 +61,8 @@ async fn under_lease(
     service: &str,
 ) -> Result<(), StartError> {
     let (name, replicas) = (format!("stream.{stream}"), context.replicas.unwrap_or(1));
-    let lease = Lease::acquire(nats, &name, service, replicas).await?;
+    // Boxed: the client's futures are large.
+    let lease = Box::pin(Lease::acquire(nats, &name, service, replicas)).await?;
     let done = apply(nats, context, stream, subjects).await;
     let released = lease.release().await;
     done.and(released)

@@ -273,6 +273,38 @@ async fn fail_until_mended(
     Ok(())
 }
 
+async fn limit_letters(client: &Client, messages: i64) {
+    let js = jetstream(client);
+    let stream = js.get_stream(wire::DLQ_STREAM).await.unwrap();
+    let config = stream::Config {
+        max_messages: messages,
+        ..stream.cached_info().config.clone()
+    };
+    js.update_stream(config).await.unwrap();
+}
+
+/// Found by `crash workers`: between the decision and its record a process may die, or the record be refused.
+#[tokio::test]
+async fn what_a_rule_discards_is_discarded_by_a_later_delivery_too() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let shipping = shipping(&seen).start(client.clone()).await.unwrap();
+    payments.bus().publish(&processed("reject")).await.unwrap();
+    kept_reach(&client, 1).await;
+    limit_letters(&client, 1).await;
+    payments.bus().publish(&processed("discard")).await.unwrap();
+    eventually("it cannot be stored", async || {
+        shipping.not_ready().contains_key("dead-letters")
+    })
+    .await;
+    limit_letters(&client, -1).await;
+    let letters = kept_reach(&client, 2).await;
+    quiet(&client, PAYMENTS, "shipping__note").await;
+    assert_eq!(of(&letters, "discard").record.act, Act::Discarded);
+    assert_eq!(seen.len(), 2, "it did not run again");
+}
+
 /// Where the dead letters cannot be stored their messages stay, nothing runs twice for it, and the service says so.
 #[tokio::test]
 async fn a_full_dead_letter_stream_loses_nothing() {
@@ -286,16 +318,7 @@ async fn a_full_dead_letter_stream_loses_nothing() {
         .start(client.clone())
         .await
         .unwrap();
-    let js = jetstream(&client);
-    let limit = async |messages: i64| {
-        let stream = js.get_stream(wire::DLQ_STREAM).await.unwrap();
-        let config = stream::Config {
-            max_messages: messages,
-            ..stream.cached_info().config.clone()
-        };
-        js.update_stream(config).await.unwrap();
-    };
-    limit(1).await;
+    limit_letters(&client, 1).await;
     for key in ["a", "b", "c"] {
         payments.bus().publish(&processed(key)).await.unwrap();
     }
@@ -311,8 +334,10 @@ async fn a_full_dead_letter_stream_loses_nothing() {
         2
     );
     assert_eq!(kept(&client).await.len(), 1);
-    limit(-1).await;
-    kept_reach(&client, 3).await;
+    limit_letters(&client, -1).await;
+    let letters = kept_reach(&client, 3).await;
+    let trouble = |letter: &Kept| letter.record.trouble.clone().unwrap();
+    assert!(letters.iter().all(|letter| trouble(letter).attempts == 1));
     quiet(&client, PAYMENTS, "shipping__note").await;
     eventually("it is ready", async || shipping.not_ready().is_empty()).await;
     assert_eq!(state.1.load(Ordering::SeqCst), 3, "no run more than one each");

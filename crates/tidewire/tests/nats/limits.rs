@@ -39,13 +39,13 @@ async fn a_rate_is_not_exceeded() {
 #[derive(Clone, Default)]
 struct Most {
     now: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
+    peak: Arc<AtomicUsize>,
     seen: Seen,
 }
 
 async fn count(State(world): State<Most>, Event(paid): Event<PaymentProcessed>) {
     let now = world.now.fetch_add(1, Ordering::SeqCst) + 1;
-    world.most.fetch_max(now, Ordering::SeqCst);
+    world.peak.fetch_max(now, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(5)).await;
     world.now.fetch_sub(1, Ordering::SeqCst);
     world.seen.note(paid.payment_id);
@@ -69,5 +69,5 @@ async fn two_durables_share_a_bulkhead() {
         .on(durable("two", count_too).bulkhead(&bulkhead));
     let _running = service.start(client).await.unwrap();
     world.seen.reaches(80).await;
-    assert_eq!(world.most.load(Ordering::SeqCst), 3);
+    assert_eq!(world.peak.load(Ordering::SeqCst), 3);
 }

@@ -14,6 +14,14 @@ async fn slowly(State(seen): State<Seen>, Attempt(attempt): Attempt, Event(paid)
     seen.note(format!("{} {attempt}", paid.payment_id));
 }
 
+async fn note_attempt(
+    State(seen): State<Seen>,
+    Attempt(attempt): Attempt,
+    Event(paid): Event<PaymentProcessed>,
+) {
+    seen.note(format!("{} {attempt}", paid.payment_id));
+}
+
 fn shipping(seen: &Seen) -> Service<Seen> {
     // Two attempts: the ninth delivery of a message that was never run would be a dead letter four times over.
     let durable = durable("slowly", slowly)
@@ -120,4 +128,35 @@ async fn the_count_of_deliveries_is_not_that_of_attempts_and_outlives_the_proces
     assert_eq!(letters[0].record.trouble.as_ref().unwrap().attempts, 3);
     quiet(&client, PAYMENTS, "shipping__fail").await;
     eventually("nothing more", async || kept(&client).await.len() == 1).await;
+}
+
+/// A server forgets the acks of its last tenth of a second when it is killed. A run that ended well has killed nobody,
+/// however often its message comes again.
+#[tokio::test]
+async fn a_message_whose_acks_are_lost_is_no_dead_letter() {
+    let (mut server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let durable = durable("note", note_attempt)
+        .ack_wait(Duration::from_secs(1))
+        .retry(Retry::immediate().max_attempts(2));
+    let service = Service::new("shipping", "1.0.0").state(seen.clone()).on(durable);
+    let _running = service.start(connect(&server).await).await.unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    for run in 1..=5 {
+        // Where the ack was quick enough nothing comes again, and the rest is shown already.
+        let came = async {
+            while seen.len() < run {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(4), came).await.is_err() {
+            break;
+        }
+        server.kill().unwrap();
+        server.restart().unwrap();
+    }
+    quiet(&client, PAYMENTS, "shipping__note").await;
+    let letters = kept(&client).await;
+    assert!(letters.is_empty(), "{:?}: {letters:#?}", seen.sorted());
 }

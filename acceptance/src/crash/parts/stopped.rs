@@ -1,0 +1,111 @@
+//! A worker stands still (SIGSTOP) for longer than its ack wait, and a handler takes longer than it.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::QUIET_WITHIN;
+use crate::{
+    jobs::Kind,
+    report::{Outcome, Report},
+    run::Scale,
+    worker::Options,
+    world::World,
+};
+
+const ACK_WAIT: Duration = Duration::from_secs(1);
+const RUNS_WITHIN: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(10);
+
+pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
+    stand_still(report, scale).await?;
+    hang(report, scale).await
+}
+
+async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
+    let stops = scale.times(5, 1);
+    let world = World::alone().await?;
+    let slow = || Options {
+        takes: Duration::from_millis(300),
+        ack_wait: ACK_WAIT,
+        ..world.options()
+    };
+    let mut late = 0;
+    for _ in 0..stops {
+        world.post(60, Kind::mixed).await?;
+        let first = slow();
+        let frozen = world.worker(&first).await?;
+        let deadline = Instant::now() + RUNS_WITHIN;
+        while world.runs_of(&first.name)? < first.concurrency {
+            if Instant::now() > deadline {
+                return Err(format!("{} did not run {} jobs", first.name, first.concurrency).into());
+            }
+            sleep(LOOK).await;
+        }
+        frozen.freeze()?;
+        let second = world.worker(&slow()).await?;
+        // As long as the promise says.
+        sleep(ACK_WAIT * 3).await;
+        frozen.thaw()?;
+        world.quiet(QUIET_WITHIN).await?;
+        let log = frozen.log();
+        // What it still runs ends before it does.
+        frozen.stop().await?;
+        second.stop().await?;
+        late += lines_with(&log, "the lease ran out")?;
+    }
+    let books = world.books(QUIET_WITHIN).await?;
+    let faults = [(late == 0).then(|| "no attempt was late: it shows nothing".to_owned())];
+    report.row(
+        "stopped",
+        &format!("{stops} × SIGSTOP for 3 ack waits; {late} late attempts settled nothing"),
+        &books,
+        faults.into_iter().flatten(),
+    );
+    Ok(())
+}
+
+async fn hang(report: &mut Report, scale: Scale) -> Outcome {
+    let world = World::alone().await?;
+    let hangs = ACK_WAIT * scale.pick(10, 4);
+    world
+        .post(
+            100,
+            |number| {
+                if number % 20 == 0 { Kind::Hang } else { Kind::Fine }
+            },
+        )
+        .await?;
+    let options = Options {
+        ack_wait: ACK_WAIT,
+        hangs,
+        ..world.options()
+    };
+    let workers = [
+        world.worker(&options).await?,
+        world
+            .worker(&Options {
+                ack_wait: ACK_WAIT,
+                hangs,
+                ..world.options()
+            })
+            .await?,
+    ];
+    let books = world.books(QUIET_WITHIN).await?;
+    for worker in workers {
+        worker.stop().await?;
+    }
+    let twice = books.fault("run more than once", |entry| entry.runs.len() != 1);
+    report.row(
+        "stopped",
+        &format!("5 handlers that take {} ack waits, two workers", hangs.as_secs()),
+        &books,
+        twice,
+    );
+    Ok(())
+}
+
+fn lines_with(log: &Path, text: &str) -> io::Result<usize> {
+    let log = fs::read_to_string(log)?;
+    Ok(log.lines().filter(|line| line.contains(text)).count())
+}

@@ -1,0 +1,137 @@
+//! The process that dies: a service with one durable, run by the hidden command `crash worker`.
+
+use std::{
+    error::Error,
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tidewire::prelude::*;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    hook::{Death, Hook},
+    jobs::{DURABLE, JobDone, JobPosted, Kind, SERVICE},
+};
+
+/// What one worker is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Options {
+    pub(crate) url: String,
+    pub(crate) name: String,
+    /// Where every run is written down before it begins; none where there are too many.
+    pub(crate) runs: Option<PathBuf>,
+    /// While this file is there the gateway is down.
+    pub(crate) gateway: Option<PathBuf>,
+    pub(crate) death: Option<Death>,
+    pub(crate) replicas: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) attempts: u32,
+    pub(crate) ack_wait: Duration,
+    /// How long a job takes.
+    pub(crate) takes: Duration,
+    /// How long a job of the kind [`Kind::Hang`] takes.
+    pub(crate) hangs: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a rule discards this")]
+struct Unwanted;
+
+/// What the handler needs.
+#[derive(Clone, Debug)]
+struct Bench {
+    options: Arc<Options>,
+    runs: Option<Arc<File>>,
+}
+
+impl Bench {
+    /// One write at the end of the file: whole, and there even if the process is killed right after.
+    fn note(&self, number: usize, attempt: u32) -> Result<(), Failure> {
+        match self.runs.as_deref() {
+            Some(mut file) => {
+                let line = format!("{} {number} {attempt}\n", self.options.name);
+                file.write_all(line.as_bytes()).or_retry()
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+async fn work(
+    State(bench): State<Bench>,
+    done: Emit<JobDone>,
+    Attempt(attempt): Attempt,
+    Event(JobPosted { job }): Event<JobPosted>,
+) -> Result<(), Failure> {
+    let (kind, number) = Kind::of(&job).ok_or("no job of ours").or_reject()?;
+    bench.note(number, attempt)?;
+    if bench
+        .options
+        .gateway
+        .as_ref()
+        .is_some_and(|gateway| gateway.exists())
+    {
+        Err("the gateway is down").or_unavailable()?;
+    }
+    sleep(bench.options.takes).await;
+    match kind {
+        Kind::Once if attempt == 1 => Err("the first attempt fails").or_retry()?,
+        Kind::Never => Err("it always fails").or_retry()?,
+        Kind::Reject => Err("it is not wanted").or_reject()?,
+        Kind::Discard => Err(Unwanted).or_retry()?,
+        Kind::Abort => std::process::abort(),
+        Kind::Hang => sleep(bench.options.hangs).await,
+        Kind::Fine | Kind::Once => {}
+    }
+    done.emit(JobDone { job, attempt });
+    Ok(())
+}
+
+/// Works until SIGTERM, or until whoever started it is gone.
+#[expect(clippy::print_stdout, reason = "who started it waits for this line")]
+pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    tracing::subscriber::set_global_default(Hook::new(options.death.clone()))?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let open = |path: &PathBuf| OpenOptions::new().create(true).append(true).open(path);
+    let runs = options.runs.as_ref().map(open).transpose()?.map(Arc::new);
+    let durable = durable(DURABLE, work)
+        .concurrency(options.concurrency)
+        .ack_wait(options.ack_wait)
+        .retry(Retry::fixed(Duration::from_millis(100)).max_attempts(options.attempts))
+        .on_error::<Unwanted>(Then::Discard);
+    let options = Arc::new(options);
+    let service = Service::new(SERVICE, env!("CARGO_PKG_VERSION"))
+        .state(Bench {
+            options: options.clone(),
+            runs,
+        })
+        .context(Context::new("crash.results").replicas(options.replicas))
+        .on(durable);
+    let running = service.start(tidewire::connect(&options.url).await?).await?;
+    println!("ready");
+    let alone = CancellationToken::new();
+    let orphaned = alone.clone();
+    // A thread of its own: the runtime would wait for a read of its own at the end.
+    thread::spawn(move || {
+        // It reads nothing: what started this keeps the other end open as long as it lives.
+        let _ = io::stdin().read(&mut [0]);
+        orphaned.cancel();
+    });
+    tokio::select! {
+        _ = terminate.recv() => {}
+        () = alone.cancelled() => {}
+        closed = running.connection_closed() => return Err(closed.into()),
+    }
+    running.stop().await?;
+    Ok(())
+}

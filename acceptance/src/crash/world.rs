@@ -1,0 +1,146 @@
+//! Servers, somebody who posts jobs, and a folder for what workers write.
+
+use std::{
+    error::Error,
+    fs, io,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tidewire::{Connection, Running, prelude::*};
+use tidewire_server::{Cluster, Server};
+
+use crate::{
+    books::{Books, quiet},
+    jobs::{CONSUMER, JOBS, JobPosted, Kind},
+    load::{Load, Posted, post},
+    process::Worker,
+    worker::Options,
+};
+
+/// What NATS runs on.
+#[derive(Debug)]
+pub(crate) enum Servers {
+    One(Box<Server>),
+    Three(Cluster),
+}
+
+/// One scenario's surroundings; all of it ends with this.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) nats: Connection,
+    pub(crate) posted: Posted,
+    replicas: usize,
+    source: Running,
+    started: AtomicUsize,
+    pub(crate) servers: Servers,
+    folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn alone() -> Result<Self, Box<dyn Error>> {
+        Self::on(Servers::One(Box::new(Server::start()?)), 1).await
+    }
+
+    pub(crate) async fn of_three() -> Result<Self, Box<dyn Error>> {
+        Self::on(Servers::Three(Cluster::start(3)?), 3).await
+    }
+
+    async fn on(servers: Servers, replicas: usize) -> Result<Self, Box<dyn Error>> {
+        let nats = tidewire::connect(servers.url()).await?;
+        let source = Service::new("source", env!("CARGO_PKG_VERSION"))
+            .context(Context::new("crash.jobs").replicas(replicas))
+            .publishes::<JobPosted>()
+            .start(nats.clone())
+            .await?;
+        Ok(Self {
+            nats,
+            posted: Posted::default(),
+            replicas,
+            source,
+            started: AtomicUsize::new(0),
+            servers,
+            folder: TempDir::with_prefix("tidewire-crash-")?,
+        })
+    }
+
+    /// What a worker is told by default: it dies of nothing, and each job takes two milliseconds.
+    pub(crate) fn options(&self) -> Options {
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
+        Options {
+            url: self.servers.url(),
+            name: format!("w{number}"),
+            runs: Some(self.runs()),
+            gateway: None,
+            death: None,
+            replicas: self.replicas,
+            concurrency: 16,
+            attempts: 3,
+            ack_wait: Duration::from_secs(1),
+            takes: Duration::from_millis(2),
+            hangs: Duration::ZERO,
+        }
+    }
+
+    pub(crate) async fn worker(&self, options: &Options) -> Result<Worker, Box<dyn Error>> {
+        let log = self.folder.path().join(format!("{}.log", options.name));
+        Worker::start(options, log).await
+    }
+
+    /// Where every worker writes down each run.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.folder.path().join("runs")
+    }
+
+    /// A file for a part's own use.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Posts so many jobs, each confirmed by the stream.
+    pub(crate) async fn post(&self, jobs: usize, kind: fn(usize) -> Kind) -> Result<(), Box<dyn Error>> {
+        post(&self.source.bus(), &self.posted, jobs, kind).await
+    }
+
+    /// Posts so many jobs a second from now on.
+    pub(crate) fn load(&self, per_second: u32, kind: fn(usize) -> Kind) -> Load {
+        Load::start(&self.source.bus(), &self.posted, per_second, kind)
+    }
+
+    /// How many jobs nobody has been given yet.
+    pub(crate) async fn pending(&self) -> Result<u64, Box<dyn Error>> {
+        let stream = self.nats.jetstream().get_stream(JOBS).await?;
+        Ok(stream.consumer_info(CONSUMER).await?.num_pending)
+    }
+
+    /// How many runs a worker has begun.
+    pub(crate) fn runs_of(&self, worker: &str) -> io::Result<usize> {
+        let own = format!("{worker} ");
+        match fs::read_to_string(self.runs()) {
+            Ok(text) => Ok(text.lines().filter(|line| line.starts_with(&own)).count()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until nothing is pending and nothing unacknowledged.
+    pub(crate) async fn quiet(&self, within: Duration) -> Result<(), String> {
+        quiet(&self.nats, within).await
+    }
+
+    /// Waits until all is quiet, and opens the books.
+    pub(crate) async fn books(&self, within: Duration) -> Result<Books, Box<dyn Error>> {
+        Books::once_quiet(&self.nats, &self.posted, &self.runs(), within).await
+    }
+}
+
+impl Servers {
+    fn url(&self) -> String {
+        match self {
+            Self::One(server) => server.url(),
+            Self::Three(cluster) => cluster.url(),
+        }
+    }
+}

@@ -1,12 +1,16 @@
 //! `tidewire demo`: the shop as separate processes on a server of its own, under load, audited at the end.
 
 mod args;
+mod breakers;
 mod children;
 mod error;
+mod failures;
 mod folder;
 mod instances;
 mod life;
+mod outage;
 mod playbill;
+mod repair;
 mod screen;
 mod signals;
 mod stage;

@@ -27,6 +27,10 @@ impl MessageId {
     /// The identity of what `handler` makes of `input`, stamped with the input's time: `output` is the name of the
     /// message and `index` counts those of one name.
     ///
+    /// The time is that of the input's identity; `unix_millis`, the input's own, counts only where somebody else chose the
+    /// identity. A message that is sent again has the same identity and another time, and what follows from it must not
+    /// become something else by that.
+    ///
     /// `handler` names the service too: two services that handle one event must not give one identity to two outputs.
     pub fn derived(
         kind: Kind,
@@ -50,7 +54,8 @@ impl MessageId {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
         // As in version 7, the first 48 bits are the milliseconds, so that ids sort by time.
-        let millis = u64::try_from(unix_millis).unwrap_or(0).to_be_bytes();
+        let millis = input.unix_millis().unwrap_or(unix_millis);
+        let millis = u64::try_from(millis).unwrap_or(0).to_be_bytes();
         bytes[..6].copy_from_slice(&millis[2..]);
         Self::new(kind, Builder::from_custom_bytes(bytes).into_uuid())
     }
@@ -59,6 +64,16 @@ impl MessageId {
     pub fn from_text(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
         (!text.is_empty()).then_some(Self(text))
+    }
+
+    /// The time in an identity that this module made; `None` in that of another producer.
+    fn unix_millis(&self) -> Option<i64> {
+        let (_, suffix) = self.0.rsplit_once('_')?;
+        let uuid = Uuid::from_u128(unbase32(suffix)?);
+        let is_ours = matches!(uuid.get_version_num(), 7 | 8);
+        is_ours
+            .then(|| i64::try_from(uuid.as_u128() >> 80).ok())
+            .flatten()
     }
 
     /// The text on the wire.
@@ -82,15 +97,27 @@ const fn prefix(kind: Kind) -> &'static str {
     }
 }
 
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
 /// 128 bits in 26 digits, the first of them holding three bits.
 pub(crate) fn base32(mut bits: u128) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut text = [0; 26];
     for digit in text.iter_mut().rev() {
         *digit = DIGITS[(bits & 31) as usize];
         bits >>= 5;
     }
     text.iter().map(|&digit| char::from(digit)).collect()
+}
+
+/// What [`base32`] wrote.
+fn unbase32(text: &str) -> Option<u128> {
+    if text.len() != 26 || text.as_bytes()[0] > b'7' {
+        return None;
+    }
+    text.bytes().try_fold(0, |bits: u128, digit| {
+        let value = DIGITS.iter().position(|known| *known == digit)?;
+        Some(bits << 5 | value as u128)
+    })
 }
 
 #[cfg(test)]
@@ -120,6 +147,31 @@ mod tests {
         assert_ne!(first, id(Kind::Event, "b__ship", "x.y.z", 0));
         assert_ne!(first, id(Kind::Command, "a__ship", "x.y.z", 0));
         assert!(first.as_str().starts_with("evt_01km"), "{first}");
+    }
+
+    /// A request that is asked again, by a handler that runs again, has the same id and is stamped anew.
+    #[test]
+    fn what_follows_from_a_message_that_is_sent_again_has_the_same_id() {
+        let uuid = Uuid::parse_str("01890a5d-ac96-774b-bcce-b302099a8057").unwrap();
+        let first = MessageId::new(Kind::Event, uuid);
+        let follows = |input, millis| MessageId::derived(Kind::Command, input, millis, "a__b", "x.y.z", 0);
+        let asked = follows(&first, 1);
+        assert_eq!(asked, follows(&first, 2));
+        assert_eq!(first.unix_millis(), Some(0x0189_0a5d_ac96));
+        assert_eq!(asked.unix_millis(), first.unix_millis(), "derived ones too");
+        assert_eq!(follows(&asked, 3), follows(&asked, 4));
+        for foreign in [
+            "evt_123",
+            "1",
+            "evt_7zzzzzzzzzzzzzzzzzzzzzzzzz",
+            "evt_üüüüüüüüüüüüü",
+        ] {
+            assert_eq!(
+                MessageId::from_text(foreign).unwrap().unix_millis(),
+                None,
+                "{foreign}"
+            );
+        }
     }
 
     #[test]

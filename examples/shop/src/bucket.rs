@@ -91,6 +91,17 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
         }
     }
 
+    /// Writes a value of `id`, whatever it has.
+    ///
+    /// # Errors
+    /// [`BucketError`]; try again later.
+    pub async fn put(&self, id: &str, value: &T) -> Result<(), BucketError> {
+        let (key, value) = self.entry(id, value)?;
+        let put = self.store.put(key, value.into()).await;
+        put.map(drop)
+            .map_err(|error| self.failed("written", error.into()))
+    }
+
     fn entry(&self, id: &str, value: &T) -> Result<(String, Vec<u8>), BucketError> {
         let key = key(id).map_err(|error| self.failed("written", error))?;
         let value = serde_json::to_vec(value).map_err(|error| self.failed("written", error.into()))?;
@@ -149,6 +160,8 @@ mod tests {
             assert!(bucket.update(id, &3, revision).await.unwrap());
             assert!(!bucket.update(id, &4, revision).await.unwrap());
             assert_eq!(bucket.get(id).await.unwrap().unwrap().0, 3);
+            bucket.put(id, &5).await.unwrap();
+            assert_eq!(bucket.get(id).await.unwrap().unwrap().0, 5);
         }
         assert!(bucket.get("").await.is_err());
     }

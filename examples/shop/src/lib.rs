@@ -2,17 +2,19 @@
 //! notifications.
 //!
 //! ```text
-//! PlaceOrder     ─▶ orders         emits OrderPlaced
-//! OrderPlaced    ·▶ orders         asks ReserveItem
-//! ReserveItem    ─▶ inventory      emits ItemReserved, or ItemRejected, which is an end
-//! ItemReserved   ·▶ orders         asks ProcessPayment
-//! ProcessPayment ─▶ payments       emits PaymentProcessed or PaymentFailed, which are ends
-//! every end      ·▶ notifications  writes to the customer
-//! GetOrder       ─▶ orders         answers how far the order is
+//! PlaceOrder       ─▶ orders         emits OrderPlaced
+//! OrderPlaced      ·▶ orders         asks ReserveItem
+//! ReserveItem      ─▶ inventory      emits ItemReserved, or ItemRejected, which is an end
+//! ItemReserved     ·▶ orders         emits PaymentRequested
+//! PaymentRequested ·▶ payments       emits PaymentProcessed or PaymentFailed, which are ends
+//! every end        ·▶ notifications  writes to the customer
+//! GetOrder         ─▶ orders         answers how far the order is
 //! ```
 //!
 //! Commands and queries (─▶) are asked and answered; events (·▶) are stored in JetStream and handled at least once. So
 //! every effect here may be tried twice and happens once: each is keyed by the order or the payment that it is for.
+//!
+//! The gateway behind payments fails as gateways do, and [`payments`] says what follows from each of its failures.
 //!
 //! Read [`messages`] first, then [`orders`], [`inventory`], [`payments`] and [`notifications`]: a service is its
 //! handlers, then the `service` function that declares them. [`load`] is the storefront that places orders, and

@@ -95,7 +95,7 @@ impl Storefront {
                 _ = tick.tick() => {}
             }
             while asking.try_join_next().is_some() {}
-            let order = any_order(format!("{}-{number}", self.prefix));
+            let order = an_order(format!("{}-{number}", self.prefix), number);
             asking.spawn(place(self.running.bus(), self.ledger.clone(), order));
         }
         asking.join_all().await;
@@ -105,18 +105,22 @@ impl Storefront {
     pub async fn settle(&self, within: Duration) -> usize {
         let deadline = Instant::now() + within;
         loop {
-            let open = self.ledger.unfinished();
-            let open = stream::iter(open)
-                .map(|order_id| self.has_ended(order_id))
-                .buffer_unordered(32)
-                .filter(|ended| std::future::ready(!ended))
-                .count()
-                .await;
+            let open = self.count_open().await;
             if open == 0 || Instant::now() >= deadline {
                 return open;
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Asks once after each order that has not ended; gives how many still have not.
+    pub async fn count_open(&self) -> usize {
+        stream::iter(self.ledger.unfinished())
+            .map(|order_id| self.has_ended(order_id))
+            .buffer_unordered(32)
+            .filter(|ended| std::future::ready(!ended))
+            .count()
+            .await
     }
 
     async fn has_ended(&self, order_id: String) -> bool {
@@ -162,16 +166,20 @@ async fn place(bus: Bus, ledger: Arc<Ledger>, order: PlaceOrder) {
     }
 }
 
-/// One order in thirty is for a teapot, of which there are few; one in twenty is on a card without money; and one in
-/// fifty asks for what is not sold.
-fn any_order(order_id: String) -> PlaceOrder {
-    let one_in = |n: u32| fastrand::u32(..n) == 0;
+/// Order number `number`. One in thirty is for a teapot, of which there are few; one in fifty asks for what is not sold; and
+/// some cards are harder than others.
+fn an_order(order_id: String, number: u64) -> PlaceOrder {
     let sku = match () {
-        () if one_in(50) => "toaster",
-        () if one_in(30) => "teapot",
+        () if number % 50 == 7 => "toaster",
+        () if number % 30 == 11 => "teapot",
         () => PRICES[fastrand::usize(..3)].0,
     };
-    let card = if one_in(20) { "4000-0002" } else { "4242-4242" };
+    let card = match () {
+        () if number % 20 == 3 => "4000-0002", // without money
+        () if number % 25 == 4 => "4242 4242", // with a blank: see `Faults::blanks`
+        () if number % 40 == 16 => "G7",       // a gift card, whose numbers are short: see `Faults::short`
+        () => "4242-4242",
+    };
     PlaceOrder {
         order_id,
         sku: sku.into(),

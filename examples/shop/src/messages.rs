@@ -46,6 +46,21 @@ pub struct OrderPlaced {
     pub total: u64,
 }
 
+// A shop that sells real things sends a token that its gateway gave it for the card, and never the number.
+/// An order is to be paid: whoever takes the money may take it now.
+#[derive(Event, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "orders.checkout.payment.requested", key = payment_id)]
+pub struct PaymentRequested {
+    /// The payment; the same whenever the same payment is asked for again.
+    pub payment_id: String,
+    /// The order that is to be paid.
+    pub order_id: String,
+    /// How much.
+    pub amount: u64,
+    /// The card to charge.
+    pub card: String,
+}
+
 /// How is my order?
 #[derive(Query, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[query(subject = "orders.checkout.order.get", key = order_id, reply = Option<OrderView>)]
@@ -118,20 +133,6 @@ pub struct ItemRejected {
 }
 
 // orders.payments: what the cashier does.
-
-/// Charges a card; at most once for each payment.
-#[derive(Command, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[command(subject = "orders.payments.payment.process", key = payment_id)]
-pub struct ProcessPayment {
-    /// Chosen by who asks, the same whenever the same payment is asked for again.
-    pub payment_id: String,
-    /// The order that is paid.
-    pub order_id: String,
-    /// How much.
-    pub amount: u64,
-    /// The card.
-    pub card: String,
-}
 
 /// A card was charged.
 #[derive(Event, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

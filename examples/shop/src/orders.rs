@@ -6,7 +6,7 @@ use tidewire::prelude::*;
 
 use crate::messages::{
     GetOrder, ItemRejected, ItemReserved, OrderPlaced, OrderStatus, OrderView, PaymentFailed,
-    PaymentProcessed, PlaceOrder, ProcessPayment, Receipt, ReserveItem,
+    PaymentProcessed, PaymentRequested, PlaceOrder, Receipt, ReserveItem,
 };
 
 pub use store::{Order, Orders};
@@ -82,20 +82,19 @@ async fn reserve_on_placed(
 
 async fn pay_on_reserved(
     State(orders): State<Orders>,
-    process: Ask<ProcessPayment>,
+    requested: Emit<PaymentRequested>,
     Event(reserved): Event<ItemReserved>,
 ) -> Result<(), Failure> {
     let Some(order) = orders.get(&reserved.order_id).await? else {
         return Ok(()); // reserved for somebody else
     };
-    process
-        .ask(ProcessPayment {
-            payment_id: format!("pay-{}", order.order_id),
-            order_id: order.order_id,
-            amount: order.total,
-            card: order.card,
-        })
-        .await?;
+    // Nobody waits for an answer: however long the money takes to come, this handler is done.
+    requested.emit(PaymentRequested {
+        payment_id: format!("pay-{}", order.order_id),
+        order_id: order.order_id,
+        amount: order.total,
+        card: order.card,
+    });
     Ok(())
 }
 

@@ -24,6 +24,7 @@ async fn the_manifests_are_the_reviewed_ones() {
     let nats = tidewire::connect(server.url()).await.unwrap();
     review(&orders::service(Orders::open(&nats).await.unwrap()));
     review(&inventory::service(Stock::open(&nats).await.unwrap()));
-    review(&payments::service(Gateway::open(&nats).await.unwrap()));
+    let gateway = Gateway::open(&nats).await.unwrap();
+    review(&payments::service(gateway, &payments::breaker()));
     review(&notifications::service(Mailbox::open(&nats).await.unwrap()));
 }

@@ -1,9 +1,12 @@
 //! The flags of the demo.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum, value_parser};
 
 /// Runs orders, inventory, payments (twice) and notifications as processes of their own on a nats-server of their
-/// own, places orders, prints a line a second, and compares everybody's books at the end.
+/// own, places orders, prints a line a second, and compares everybody's books at the end. The payment gateway fails in
+/// every way in which gateways fail; what no retry helps is replayed when the load is over.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DemoArgs {
     /// How long orders are placed [default: 60, or without end where --orders is given]
@@ -52,5 +55,12 @@ impl DemoArgs {
     pub(crate) fn limit(&self) -> Option<u64> {
         self.seconds
             .or(if self.orders.is_some() { None } else { Some(60) })
+    }
+
+    /// How long it will take to place all orders, in whole seconds where their number decides.
+    pub(crate) fn length(&self) -> Duration {
+        let rate = u64::from(self.rate.max(1));
+        let seconds = self.orders.map_or(u64::MAX, |orders| orders.div_ceil(rate));
+        Duration::from_secs(seconds.min(self.limit().unwrap_or(u64::MAX)))
     }
 }

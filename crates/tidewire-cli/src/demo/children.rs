@@ -9,11 +9,17 @@ use std::{
 
 use tokio::{
     process::{ChildStdin, Command},
+    sync::mpsc::UnboundedSender,
     task::JoinSet,
     time::timeout,
 };
 
-use super::{args::ShopService, error::DemoError, folder::Folder};
+use super::{
+    args::ShopService,
+    breakers::{self, News},
+    error::DemoError,
+    folder::Folder,
+};
 
 /// Who plays; payments twice, so that one sees them share the work.
 pub(super) const CAST: [ShopService; 5] = [
@@ -56,18 +62,24 @@ pub(super) struct Death {
 }
 
 impl Children {
-    pub(super) fn start(url: &str, folder: &Folder) -> Result<Self, DemoError> {
+    pub(super) fn start(url: &str, folder: &Folder, news: &UnboundedSender<News>) -> Result<Self, DemoError> {
         let mut children = Self {
             alive: Vec::new(),
             waiting: JoinSet::new(),
         };
         for service in CAST {
-            children.spawn(service, url, folder)?;
+            children.spawn(service, url, folder, news)?;
         }
         Ok(children)
     }
 
-    fn spawn(&mut self, service: ShopService, url: &str, folder: &Folder) -> Result<(), DemoError> {
+    fn spawn(
+        &mut self,
+        service: ShopService,
+        url: &str,
+        folder: &Folder,
+        news: &UnboundedSender<News>,
+    ) -> Result<(), DemoError> {
         let name = match self.of(service).count() {
             0 if CAST.iter().filter(|other| **other == service).count() == 1 => service.name().to_owned(),
             before => format!("{}-{}", service.name(), before + 1),
@@ -80,7 +92,7 @@ impl Children {
             .args(["shop-service", service.name()])
             .env("NATS_URL", url)
             .stdin(Stdio::piped())
-            .stdout(log.try_clone().map_err(failed)?)
+            .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
         // A group of its own: Ctrl-C is for this program, which lets orders come to their end first.
@@ -88,6 +100,9 @@ impl Children {
         command.process_group(0);
         let mut child = command.spawn().map_err(failed)?;
         let pid = child.id().unwrap_or_default();
+        if let Some(stdout) = child.stdout.take() {
+            breakers::listen(name.clone(), stdout, news.clone());
+        }
         self.alive.push(Child {
             service,
             name: name.clone(),

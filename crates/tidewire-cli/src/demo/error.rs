@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
 use tidewire::{ConnectError, RunError, StartError, StopError};
+use tidewire_ops::OpsError;
 use tidewire_server::ServerError;
 use tidewire_shop::{BucketError, books::ReadError};
 
@@ -48,6 +49,8 @@ pub(crate) enum DemoError {
     Bucket(#[from] BucketError),
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Letters(#[from] OpsError),
 }
 
 impl DemoError {

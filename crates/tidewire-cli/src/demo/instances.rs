@@ -1,4 +1,4 @@
-//! What the running services say of themselves by the NATS services protocol, `$SRV`.
+//! Who of the cast is there, by the NATS services protocol, `$SRV`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,38 +12,20 @@ use super::{children::CAST, error::DemoError};
 /// How long answers to one question are awaited; they take a millisecond.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(250);
 
-/// Everybody who ever answered, by instance id.
+/// Everybody who ever answered: services by instance id.
 #[derive(Debug)]
 pub(super) struct Instances {
     nats: Client,
     inbox: String,
     answers: Subscriber,
-    known: BTreeMap<String, Instance>,
+    known: BTreeMap<String, String>,
 }
 
-/// One instance of a service, as it said last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Instance {
-    pub(super) service: String,
-    pub(super) requests: u64,
-    pub(super) errors: u64,
-    /// Whether it answered the last question.
-    pub(super) answers: bool,
-}
-
-/// An answer to PING or STATS; the former has no endpoints.
+/// An answer to PING.
 #[derive(Deserialize)]
 struct Answer {
     name: String,
     id: String,
-    #[serde(default)]
-    endpoints: Vec<Figures>,
-}
-
-#[derive(Deserialize)]
-struct Figures {
-    num_requests: u64,
-    num_errors: u64,
 }
 
 impl Instances {
@@ -62,7 +44,7 @@ impl Instances {
     pub(super) async fn wait_for_all(&mut self, within: Duration) -> Result<Vec<String>, DemoError> {
         let deadline = Instant::now() + within;
         loop {
-            self.ask("$SRV.PING").await?;
+            self.ask().await?;
             let missing = self.missing();
             if missing.is_empty() || Instant::now() >= deadline {
                 return Ok(missing);
@@ -71,11 +53,7 @@ impl Instances {
     }
 
     fn missing(&self) -> Vec<String> {
-        let mut here: Vec<_> = self
-            .known
-            .values()
-            .map(|instance| instance.service.as_str())
-            .collect();
+        let mut here: Vec<_> = self.known.values().map(String::as_str).collect();
         let mut missing = Vec::new();
         for service in CAST {
             match here.iter().position(|name| *name == service.name()) {
@@ -86,51 +64,22 @@ impl Instances {
         missing
     }
 
-    /// Asks everybody for figures.
-    pub(super) async fn ask_figures(&mut self) -> Result<(), DemoError> {
-        self.ask("$SRV.STATS").await
-    }
-
-    /// Asks, and listens until everybody known has answered or the time is over.
-    async fn ask(&mut self, question: &'static str) -> Result<(), DemoError> {
+    /// Asks who is there, and listens until the time is over or as many have answered as there should be.
+    async fn ask(&mut self) -> Result<(), DemoError> {
         let asked = self
             .nats
-            .publish_with_reply(question, self.inbox.clone(), "".into());
+            .publish_with_reply("$SRV.PING", self.inbox.clone(), "".into());
         asked.await.map_err(connection)?;
-        for instance in self.known.values_mut() {
-            instance.answers = false;
-        }
         let deadline = Instant::now() + ANSWERED_WITHIN;
-        while self.known.len() < CAST.len() || self.known.values().any(|instance| !instance.answers) {
+        while self.known.len() < CAST.len() {
             let Ok(Some(message)) = timeout_at(deadline, self.answers.next()).await else {
                 break;
             };
-            let Ok(answer) = serde_json::from_slice::<Answer>(&message.payload) else {
-                continue;
-            };
-            if !CAST.iter().any(|service| service.name() == answer.name) {
-                continue; // the storefront
-            }
-            let instance = self.known.entry(answer.id).or_default();
-            instance.service = answer.name;
-            instance.answers = true;
-            if !answer.endpoints.is_empty() {
-                instance.requests = answer.endpoints.iter().map(|figures| figures.num_requests).sum();
-                instance.errors = answer.endpoints.iter().map(|figures| figures.num_errors).sum();
+            if let Ok(answer) = serde_json::from_slice::<Answer>(&message.payload) {
+                self.known.insert(answer.id, answer.name);
             }
         }
         Ok(())
-    }
-
-    /// Requests that failed so far, with what those that are gone said last.
-    pub(super) fn errors(&self) -> u64 {
-        self.known.values().map(|instance| instance.errors).sum()
-    }
-
-    /// The instances of a service by id.
-    pub(super) fn of(&self, service: &str) -> impl Iterator<Item = (&str, &Instance)> {
-        let all = self.known.iter().map(|(id, instance)| (id.as_str(), instance));
-        all.filter(move |(_, instance)| instance.service == service)
     }
 }
 

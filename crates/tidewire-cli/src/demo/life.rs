@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     args::{ShopService, ShopServiceArgs},
+    breakers,
     error::DemoError,
 };
 
@@ -30,7 +31,13 @@ async fn run(service: ShopService, nats: Connection) -> Result<(), DemoError> {
     match service {
         ShopService::Orders => finish(orders::service(Orders::open(&nats).await?), nats).await,
         ShopService::Inventory => finish(inventory::service(Stock::open(&nats).await?), nats).await,
-        ShopService::Payments => finish(payments::service(Gateway::open(&nats).await?), nats).await,
+        ShopService::Payments => {
+            let (gateway, breaker) = (Gateway::open(&nats).await?, payments::breaker());
+            tokio::select! {
+                ran = finish(payments::service(gateway, &breaker), nats) => ran,
+                () = breakers::say_of(&breaker) => Ok(()),
+            }
+        }
         ShopService::Notifications => finish(notifications::service(Mailbox::open(&nats).await?), nats).await,
     }
 }

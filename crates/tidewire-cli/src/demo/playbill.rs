@@ -1,38 +1,34 @@
 //! The first lines: what runs, where, and what the columns mean.
 
+use std::time::Duration;
+
 use super::{
     args::DemoArgs,
     children::{Child, Children},
     folder::Folder,
+    outage::Outage,
     screen::Screen,
 };
 
 /// The columns of the live line.
-const LEGEND: [(&str, &str); 7] = [
+const LEGEND: [(&str, &str); 6] = [
     (
         "placed, ended",
-        "orders so far; they end paid, out of stock or declined by the card",
+        "orders so far; they end paid, out of stock or declined",
     ),
-    ("placed", "events of orders.checkout.order.placed in this second,"),
-    (
-        "reserved, rejected",
-        "of inventory.stock.item.… (there are few teapots)",
-    ),
-    (
-        "processed, failed",
-        "and of orders.payments.payment.… (some cards have no money)",
-    ),
+    ("ended/s", "orders that ended in this second"),
     (
         "p50, p99",
-        "the time from placing an order to its end, over all orders so far",
+        "from placing an order to its end, over all orders so far",
+    ),
+    ("retries", "attempts that failed so far and are made again"),
+    (
+        "letters",
+        "dead letters: payments that no retry helps, and that wait",
     ),
     (
-        "failures",
-        "requests answered with \"try again later\" so far: the payment gateway fails one",
-    ),
-    (
-        "",
-        "time in ten, and what asked for it is delivered again after 1 s, 2 s, 4 s, …",
+        "breakers",
+        "of the payments processes: open while the gateway is down",
     ),
 ];
 
@@ -47,16 +43,21 @@ pub(super) fn show(
     let row = |head: &str, text: &str| screen.say(format_args!("  {head:<9} {text}"));
     screen.say("");
     row("server", &format!("{url}, nats-server {version}"));
+    let look_in = format!("look in from outside: tidewire dlq ls -s {url}");
+    row("", &screen.dim(&look_in));
     row(
         "",
-        &screen.dim(&format!("look in from outside: nats -s {url} sub 'orders.>'")),
+        &screen.dim("with tail 'orders.>' or breaker payments in place of dlq ls too"),
     );
     let alive = children.alive();
     let processes: Vec<_> = alive
         .iter()
         .map(|child| format!("{} {}", child.name, child.pid))
         .collect();
-    row("processes", &processes.join(", "));
+    // In two lines, so that 80 columns are enough.
+    let (first, second) = processes.split_at(processes.len().min(3));
+    row("processes", &format!("{},", first.join(", ")));
+    row("", &second.join(", "));
     let twin = |child: &&Child| children.of(child.service).count() > 1;
     if let Some(child) = alive.iter().rfind(twin) {
         let hint = format!("try it out: kill -9 {}, and its twin takes over", child.pid);
@@ -66,9 +67,21 @@ pub(super) fn show(
     row("load", &format!("{}; Ctrl-C ends it early", load(args)));
     screen.say("");
     for (columns, meaning) in LEGEND {
-        screen.say(screen.dim(&format!("  {columns:<19} {meaning}")));
+        screen.say(screen.dim(&format!("  {columns:<14} {meaning}")));
     }
-    screen.say("");
+    let outage = Outage::within(args.length());
+    screen.say(format_args!(
+        "\nThe payment gateway fails as gateways do: one call in ten is an error, some are\n\
+         slow, some are never answered. After {} it is down for {}. There are two\n\
+         bugs as well: it understands no card number with a blank, and our client for it\n\
+         panics at gift cards. At the end they are mended, and the dead letters replayed.\n",
+        seconds(outage.after),
+        seconds(outage.lasts)
+    ));
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
 }
 
 fn load(args: &DemoArgs) -> String {

@@ -15,12 +15,13 @@ use tidewire_shop::{
 };
 
 use super::{
+    breakers::News,
     children::{Child, Death},
     error::DemoError,
     folder::Folder,
 };
 
-/// The events of the live line, in the order of an order's life.
+/// The events of the summary, in the order of an order's life.
 pub(super) const EVENTS: [&str; 5] = [
     OrderPlaced::TYPE.name,
     ItemReserved::TYPE.name,
@@ -29,11 +30,8 @@ pub(super) const EVENTS: [&str; 5] = [
     PaymentFailed::TYPE.name,
 ];
 
-/// The head of the live lines.
-const HEAD: &str = concat!(
-    "                       │                events a second\n",
-    "  time  placed   ended │ placed reserved rejected processed failed │    p50    p99 │ failures",
-);
+/// The head of the live lines, which are as wide as a terminal of 80 columns.
+const HEAD: &str = "  time  placed   ended  ended/s │    p50    p99 │ retries letters │ breakers";
 /// After so many lines the head is shown again.
 const PAGE: u32 = 20;
 
@@ -44,6 +42,18 @@ pub(super) struct Screen {
     colours: bool,
     /// Live lines so far.
     lines: Cell<u32>,
+}
+
+/// What one second's line tells.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) elapsed: Duration,
+    pub(super) figures: Figures,
+    /// Attempts that failed and are tried again, so far.
+    pub(super) retries: u64,
+    /// Dead letters that wait.
+    pub(super) letters: usize,
+    pub(super) open_breakers: usize,
 }
 
 /// Prints an error as the last word.
@@ -71,29 +81,43 @@ impl Screen {
         self.say(format_args!("\n{}", self.bold(text)));
     }
 
-    /// The line of one second: what is new since `before`.
-    pub(super) fn line(&self, elapsed: Duration, now: &Figures, before: &Figures, failures: u64) {
+    /// The line of one second: `before` is what the last one told.
+    pub(super) fn line(&self, now: &Line, before: &Figures) {
         if self.lines.get().is_multiple_of(PAGE) {
             self.say(self.bold(HEAD));
         }
         self.lines.set(self.lines.get() + 1);
-        let count = |figures: &Figures, name| figures.events.get(name).copied().unwrap_or(0);
-        let [placed, reserved, rejected, processed, failed] =
-            EVENTS.map(|name| count(now, name) - count(before, name));
-        let (asked, ended) = (now.asked, now.finished);
-        let time = format!("{:.0} s", elapsed.as_secs_f64());
-        let [p50, p99] = [0.5, 0.99].map(|share| took(now.percentile(share)));
+        let (asked, ended) = (now.figures.asked, now.figures.finished);
+        let new = ended - before.finished;
+        let time = format!("{:.0} s", now.elapsed.as_secs_f64());
+        let [p50, p99] = [0.5, 0.99].map(|share| took(now.figures.percentile(share)));
+        let (retries, letters) = (now.retries, now.letters);
+        let breakers = match now.open_breakers {
+            0 => "closed".into(),
+            open => self.red(&format!("{open} open")),
+        };
         self.say(format_args!(
-            "{time:>6} {asked:>7} {ended:>7} │ {placed:>6} {reserved:>8} {rejected:>8} {processed:>9} \
-             {failed:>6} │ {p50:>6} {p99:>6} │ {failures:>8}"
+            "{time:>6} {asked:>7} {ended:>7} {new:>8} │ {p50:>6} {p99:>6} │ {retries:>7} {letters:>7} │ {breakers}"
         ));
+    }
+
+    /// A breaker has opened, or closed after a while.
+    pub(super) fn breaker(&self, news: &News, open_for: Duration) {
+        let process = &news.process;
+        if news.open {
+            let opens = self.red(&format!("{process}: the breaker opens."));
+            self.say(format_args!("{opens} Nothing is tried, and no attempt spent."));
+        } else {
+            let closes = self.green(&format!("{process}: the breaker closes"));
+            self.say(format_args!("{closes} after {}.", took(Some(open_for))));
+        }
     }
 
     pub(super) fn killed<'a>(&self, death: &Death, others: impl Iterator<Item = &'a Child>) {
         let others: Vec<_> = others.map(|child| child.name.as_str()).collect();
         let what = format!("{} (process {}) was killed", death.child.name, death.child.pid);
         self.say(format_args!(
-            "{}: {} takes over. What was lost with it is asked for again after five seconds.",
+            "{}: {} takes over.\nWhat it had in hand is delivered again within five seconds.",
             self.red(&what),
             others.join(" and ")
         ));
@@ -107,7 +131,9 @@ impl Screen {
         if data {
             let store = folder.store();
             self.say(format_args!(
-                "So are the server's data: nats-server -js -sd {}",
+                "So are the server's data: nats-server -js -sd {}\n\
+                 and then, in another terminal, the letters and what became of them:\n  \
+                 tidewire dlq ls --all -s nats://localhost:4222",
                 store.display()
             ));
         }

@@ -10,12 +10,27 @@ use tidewire_server::Server;
 use tidewire_shop::{
     books::Books,
     load::{Figures, Storefront},
+    payments::{Faults, Gateway},
 };
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Interval, MissedTickBehavior, interval, sleep},
+};
 
 use super::{
-    args::DemoArgs, children::Children, error::DemoError, folder::Folder, instances::Instances, playbill,
-    screen::Screen, signals::Signals, summary,
+    args::DemoArgs,
+    breakers::{Breakers, News},
+    children::Children,
+    error::DemoError,
+    failures::Failures,
+    folder::Folder,
+    instances::Instances,
+    outage::{Outage, Play},
+    playbill,
+    repair::repair,
+    screen::{Line, Screen},
+    signals::Signals,
+    summary,
 };
 
 /// How long the services may take to start; less than a second, on a machine that has nothing else to do.
@@ -24,12 +39,15 @@ const STARTED_WITHIN: Duration = Duration::from_secs(30);
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// How long what follows from the last end may take.
 const BALANCED_WITHIN: Duration = Duration::from_secs(15);
+/// How long between two looks at the orders that have not ended.
+const PAUSE: Duration = Duration::from_millis(200);
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, DemoError> {
     let mut folder = Folder::new(args.keep)?;
     let screen = Screen::new();
-    let played = play(args, &folder, &screen).await;
+    // Boxed, as below: the futures of the client are large.
+    let played = Box::pin(play(args, &folder, &screen)).await;
     let balanced = matches!(played, Ok(true));
     if args.keep || (!balanced && !folder.is_empty()) {
         folder.keep();
@@ -51,16 +69,23 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
     let signals = Signals::listen()?;
     let url = server.url();
     let nats = tidewire::connect(&url).await?;
+    let gateway = Gateway::open(&nats).await?;
+    gateway.set(Faults::bugs()).await?;
+    let (tell, news) = mpsc::unbounded_channel();
     let mut stage = Stage {
-        children: Children::start(&url, folder)?,
-        instances: Instances::new(nats.client()).await?,
+        failures: Failures::listen(&nats.client()).await?,
+        children: Children::start(&url, folder, &tell)?,
+        news,
+        breakers: Breakers::default(),
         screen,
         signals: signals.clone(),
         began: Instant::now(),
         second: interval(SECOND),
         told: Figures::default(),
     };
-    stage.wait_for_all(folder).await?;
+    stage
+        .wait_for_all(&mut Instances::new(nats.client()).await?, folder)
+        .await?;
     playbill::show(
         screen,
         args,
@@ -79,10 +104,27 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
             () = limit(args) => {}
         }
     };
-    stage
-        .during(&storefront, storefront.place_orders(args.rate, args.orders, end))
-        .await?;
+    let play = Play::new(&gateway, screen);
+    let placing = async {
+        let placing = storefront.place_orders(args.rate, args.orders, end);
+        let mut placing = std::pin::pin!(placing);
+        tokio::select! {
+            () = &mut placing => {}
+            played = play.play(Outage::within(args.length())) => {
+                played?;
+                placing.await;
+            }
+        }
+        play.end().await
+    };
+    stage.during(&storefront, placing).await??;
     screen.say("No more orders are placed; those that are open come to their ends.");
+    let failures = stage.failures.clone();
+    stage
+        .during(&storefront, all_but_letters(&storefront, &failures))
+        .await?;
+    let repair = Box::pin(repair(&nats, &gateway, screen));
+    stage.during(&storefront, repair).await??;
     let open = stage
         .during(&storefront, storefront.settle(SETTLED_WITHIN))
         .await?;
@@ -91,16 +133,27 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
         let balanced = Books::once_balanced(&nats, &ledger, BALANCED_WITHIN);
         stage.during(&storefront, balanced).await??;
     }
-    let placing = stage.began.elapsed();
-    stage.instances.ask_figures().await?;
+    let took = stage.began.elapsed();
     let Stage {
-        children, instances, ..
+        children,
+        breakers,
+        failures,
+        ..
     } = stage;
     children.stop().await?;
     storefront.close().await?;
     let books = Books::audit(&nats, &ledger).await?;
-    summary::show(screen, &ledger.figures(), placing, &instances, &books);
-    Ok(books.balance())
+    let told = (&breakers, &failures);
+    summary::show(screen, &ledger.figures(), took, told, &books);
+    Ok(books.balance() && failures.open_letters() == 0)
+}
+
+/// Returns once every order has ended, or waits as a dead letter; or after a long time.
+async fn all_but_letters(storefront: &Storefront, failures: &Failures) {
+    let deadline = Instant::now() + SETTLED_WITHIN;
+    while storefront.count_open().await > failures.open_letters() && Instant::now() < deadline {
+        sleep(PAUSE).await;
+    }
 }
 
 /// In the background: the first one may download the server, with a progress bar.
@@ -125,7 +178,10 @@ async fn limit(args: &DemoArgs) {
 /// Who plays, and who watches.
 struct Stage<'a> {
     children: Children,
-    instances: Instances,
+    /// What the payments processes say of their breakers.
+    news: mpsc::UnboundedReceiver<News>,
+    breakers: Breakers,
+    failures: Failures,
     screen: &'a Screen,
     signals: Signals,
     began: Instant,
@@ -136,9 +192,9 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    async fn wait_for_all(&mut self, folder: &Folder) -> Result<(), DemoError> {
+    async fn wait_for_all(&mut self, instances: &mut Instances, folder: &Folder) -> Result<(), DemoError> {
         let missing = tokio::select! {
-            missing = self.instances.wait_for_all(STARTED_WITHIN) => missing?,
+            missing = instances.wait_for_all(STARTED_WITHIN) => missing?,
             death = self.children.death() => return Err(death.into_error()),
             () = self.signals.quit.cancelled() => return Err(DemoError::Interrupted),
         };
@@ -160,7 +216,9 @@ impl Stage<'_> {
     ) -> Result<T, DemoError> {
         let Self {
             children,
-            instances,
+            news,
+            breakers,
+            failures,
             screen,
             signals,
             began,
@@ -168,30 +226,38 @@ impl Stage<'_> {
             told,
         } = self;
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let lines = async {
+            loop {
+                second.tick().await;
+                let line = Line {
+                    elapsed: began.elapsed(),
+                    figures: storefront.ledger().figures(),
+                    retries: failures.retries().values().sum(),
+                    letters: failures.open_letters(),
+                    open_breakers: breakers.open(),
+                };
+                screen.line(&line, told);
+                *told = line.figures;
+            }
+        };
         tokio::select! {
             done = work => Ok(done),
-            failed = tell(storefront, instances, screen, (*began, second), told) => failed,
+            never = lines => never,
+            never = hear(news, breakers, screen) => never,
             error = watch_over(children, screen) => Err(error),
             () = signals.quit.cancelled() => Err(DemoError::Interrupted),
         }
     }
 }
 
-/// Prints a line a second; ends only with an error.
-async fn tell<T>(
-    storefront: &Storefront,
-    instances: &mut Instances,
-    screen: &Screen,
-    (began, second): (Instant, &mut Interval),
-    told: &mut Figures,
-) -> Result<T, DemoError> {
-    loop {
-        second.tick().await;
-        instances.ask_figures().await?;
-        let figures = storefront.ledger().figures();
-        screen.line(began.elapsed(), &figures, told, instances.errors());
-        *told = figures;
+/// Tells of each breaker that opens or closes; never ends.
+async fn hear<T>(news: &mut mpsc::UnboundedReceiver<News>, breakers: &Breakers, screen: &Screen) -> T {
+    while let Some(news) = news.recv().await {
+        if let Some(open_for) = breakers.note(&news) {
+            screen.breaker(&news, open_for);
+        }
     }
+    std::future::pending().await
 }
 
 /// Returns when the shop cannot go on: the only instance of a service has ended, or one that nobody killed.

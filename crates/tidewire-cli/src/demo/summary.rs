@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use tidewire::Message as _;
 use tidewire_shop::{
     books::{Books, Check},
     load::Figures,
+    messages::{PaymentFailed, PaymentProcessed},
 };
 
 use super::{
-    instances::Instances,
+    breakers::Breakers,
+    failures::Failures,
     screen::{EVENTS, Screen, took},
 };
 
@@ -16,7 +19,7 @@ pub(super) fn show(
     screen: &Screen,
     figures: &Figures,
     elapsed: Duration,
-    instances: &Instances,
+    (breakers, failures): (&Breakers, &Failures),
     books: &Books,
 ) {
     screen.title(&format!("Summary of {:.0} s", elapsed.as_secs_f64()));
@@ -25,41 +28,71 @@ pub(super) fn show(
         unknown => format!(", {unknown} never answered"),
     };
     screen.say(format_args!(
-        "  orders     {} placed: {} accepted, {} declined (not sold here){unknown}; {} ended",
+        "  orders     {} placed: {} accepted, {} not sold here{unknown}; {} ended",
         figures.asked, figures.accepted, figures.declined, figures.finished
+    ));
+    let stored = |name| books.events.get(name).copied().unwrap_or(0);
+    screen.say(format_args!(
+        "  payments   {} charged, {} declined by the card",
+        stored(PaymentProcessed::TYPE.name),
+        stored(PaymentFailed::TYPE.name)
+    ));
+    screen.say(format_args!("  retries    {}", retries(failures)));
+    screen.say(format_args!("  breaker    {}", open(breakers)));
+    let letters = failures.letters();
+    screen.say(format_args!(
+        "  letters    {letters} payments were put aside, {} of them repaired by the replay",
+        letters - failures.open_letters()
     ));
     let percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("longest", 1.0)];
     let latency = percentiles.map(|(name, share)| format!("{name} {}", took(figures.percentile(share))));
-    screen.say(format_args!(
-        "  latency    {}, from placing to the end",
-        latency.join(", ")
-    ));
+    screen.say(format_args!("  latency    {}", latency.join(", ")));
     for (row, name) in EVENTS.into_iter().enumerate() {
         let head = if row == 0 { "events" } else { "" };
-        let stored = books.events.get(name).copied().unwrap_or(0);
-        screen.say(format_args!("  {head:<10} {stored:>6} {name}"));
+        screen.say(format_args!("  {head:<10} {:>6} {name}", stored(name)));
     }
-    for (row, (id, instance)) in instances.of("payments").enumerate() {
-        let head = if row == 0 { "payments" } else { "" };
-        let gone = if instance.answers { "" } else { ", then was gone" };
-        let (requests, errors) = (instance.requests, instance.errors);
-        let id = &id[id.len().saturating_sub(6)..];
-        screen.say(format_args!(
-            "  {head:<10} {requests:>6} requests to instance …{id}, {errors} of them failed{gone}"
-        ));
-    }
-    screen.title(
-        "Books: what the services wrote down, compared with each other and with the storefront's ledger",
-    );
+    screen.title("Books: what each service wrote down, compared with what the others did");
     for check in &books.checks {
         show_check(screen, check);
     }
-    let verdict = if books.balance() {
-        screen.green("The books balance.")
-    } else {
-        screen.red("The books do not balance.")
+    let verdict = match failures.open_letters() {
+        _ if !books.balance() => screen.red("The books do not balance."),
+        0 => screen.green("The books balance."),
+        open => screen.red(&format!(
+            "The books balance, but {open} dead letters still wait: an order is not done."
+        )),
     };
     screen.say(format_args!("\n{verdict}"));
+}
+
+/// What went wrong and was tried again, by the words of the error events.
+fn retries(failures: &Failures) -> String {
+    let retries = failures.retries();
+    let words = [
+        ("failed", "errors"),
+        ("timed_out", "hangs"),
+        ("panicked", "panics"),
+    ];
+    let known = words.map(|(class, word)| (retries.get(class).copied().unwrap_or(0), word));
+    let all: u64 = retries.values().sum();
+    let parts: Vec<_> = known
+        .iter()
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    format!("{all} attempts were repeated: after {}", parts.join(", "))
+}
+
+/// How long each breaker was open.
+fn open(breakers: &Breakers) -> String {
+    let totals = breakers.totals();
+    if totals.is_empty() {
+        return "never open".into();
+    }
+    let parts: Vec<_> = totals
+        .iter()
+        .map(|(process, time)| format!("{} in {process}", took(Some(*time))))
+        .collect();
+    format!("open for {}", parts.join(", "))
 }
 
 fn show_check(screen: &Screen, check: &Check) {

@@ -8,9 +8,9 @@ const README: &str = include_str!("../../../../README.md");
 fn constant(line: &str) -> String {
     let mut kept = String::new();
     for word in line.split_whitespace() {
-        let word = match word.trim_end_matches(',') {
+        let word = match word.trim_end_matches([',', '.']) {
             _ if word.starts_with('…') && word.len() > '…'.len_utf8() + 1 => "…",
-            "ms" | "s" | "s," => "t",
+            "ms" | "s" => "t",
             path if path.contains("tidewire-demo-") => "FOLDER",
             _ => word,
         };
@@ -35,9 +35,9 @@ fn the_readmes_picture_is_what_the_demo_prints() {
     let command = shown.next().unwrap_or_default();
     assert_eq!(
         command,
-        "$ cargo run --release --bin tidewire -- demo --seconds 4"
+        "$ cargo run --release --bin tidewire -- demo --seconds 10"
     );
-    let ended = Demo::start(&["--seconds", "4"]).end();
+    let ended = Demo::start(&["--seconds", "10"]).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let printed: Vec<_> = ended.output.lines().map(constant).collect();
     for line in shown {

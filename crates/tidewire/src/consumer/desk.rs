@@ -42,6 +42,8 @@ pub(crate) struct Desk {
 pub(super) struct Failure<'a> {
     pub(super) outcome: &'a Outcome,
     pub(super) verdict: Verdict,
+    /// Whether the handler would try again, and may not.
+    pub(super) is_last: bool,
     pub(super) attempt: u32,
     pub(super) subject: &'a str,
     pub(super) stream: &'a str,
@@ -78,6 +80,7 @@ impl Desk {
                 }
                 return;
             }
+            Verdict::Retry { .. } if failure.is_last => "dead_letter",
             Verdict::Retry { .. } => "retry",
             Verdict::Hold { .. } => "hold",
             Verdict::DeadLetter => "dead_letter",
@@ -85,7 +88,7 @@ impl Desk {
         };
         let chain = outcome.causes().join(" <- ");
         match failure.verdict {
-            Verdict::Retry { .. } => tracing::warn!(
+            Verdict::Retry { .. } if !failure.is_last => tracing::warn!(
                 handler,
                 subject,
                 attempt,
@@ -135,8 +138,10 @@ impl Desk {
 }
 
 /// The class under which a message is kept that no attempt follows.
-pub(super) fn letter_class(outcome: &Outcome) -> &'static str {
+pub(super) fn letter_class(outcome: &Outcome, verdict: Verdict) -> &'static str {
     match outcome {
+        // The handler would try again, and a rule says that it is of no use.
+        Outcome::Failed(_) if verdict == Verdict::DeadLetter => "rejected",
         // It failed as often as it may.
         Outcome::Failed(failure) if matches!(failure.class(), Class::Retry(_)) => "exhausted",
         outcome => outcome.class(),

@@ -295,7 +295,7 @@ impl<'a> Case<'a> {
             let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
             if !matches!(verdict, Verdict::Hold { .. }) {
                 self.known.failure = Some(Failed {
-                    class: letter_class(&outcome).to_owned(),
+                    class: letter_class(&outcome, verdict).to_owned(),
                     error: outcome.error(),
                     causes: outcome.causes(),
                     first,
@@ -303,9 +303,13 @@ impl<'a> Case<'a> {
                 });
             }
         }
+        let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
+        let since = now.since(first);
         desk.report(&Failure {
             outcome: &outcome,
             verdict,
+            // What the settlement decides next, told here because only here the error is at hand.
+            is_last: matches!(verdict, Verdict::Retry { policy, .. } if policy.is_over(attempt, since)),
             attempt: before + attempt,
             subject: &self.message.subject,
             stream: &self.stored.stream,
@@ -314,10 +318,9 @@ impl<'a> Case<'a> {
             correlation_id: Some(outbox.input().correlation_id().to_owned()),
             id: outbox.input().id().to_string(),
         });
-        let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
         Input::Ended {
             verdict,
-            since: now.since(first),
+            since,
             random: fastrand::f64(),
         }
     }

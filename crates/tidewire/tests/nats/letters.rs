@@ -40,6 +40,7 @@ async fn fail(
         "reject" => Err(Charge(Gateway(404))).or_reject(),
         "retry" => Err(Charge(Gateway(500)).into()),
         "discard" => Err(Charge(Gateway(410)).into()),
+        "no-use" => Err(Charge(Gateway(422)).into()),
         "panic" => panic!("as a test does"),
         "hang" => std::future::pending().await,
         _ => Ok(()),
@@ -53,7 +54,8 @@ fn shipping(seen: &Seen) -> Service<Seen> {
         .on(durable("note", fail)
             .retry(twice)
             .time_limit(Duration::from_millis(100))
-            .on_error_if(|Gateway(code)| *code == 410, Then::Discard))
+            .on_error_if(|Gateway(code)| *code == 410, Then::Discard)
+            .on_error_if(|Gateway(code)| *code == 422, Then::DeadLetter))
 }
 
 fn of<'a>(letters: &'a [Kept], key: &str) -> &'a Kept {
@@ -77,14 +79,15 @@ async fn each_failure_is_kept_with_its_class_its_attempts_and_its_causes() {
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();
     let _shipping = shipping(&seen).start(client.clone()).await.unwrap();
-    let keys = ["reject", "retry", "discard", "panic", "hang", "fine"];
+    let keys = ["reject", "no-use", "retry", "discard", "panic", "hang", "fine"];
     for key in keys {
         payments.bus().publish(&processed(key)).await.unwrap();
     }
-    let letters = kept_reach(&client, 5).await;
+    let letters = kept_reach(&client, 6).await;
     quiet(&client, PAYMENTS, "shipping__note").await;
     let expected = [
         ("reject", "rejected", 1, Act::Failed),
+        ("no-use", "rejected", 1, Act::Failed),
         ("retry", "exhausted", 3, Act::Failed),
         ("discard", "failed", 1, Act::Discarded),
         ("panic", "panicked", 3, Act::Failed),
@@ -156,6 +159,10 @@ async fn every_failed_attempt_is_an_error_event() {
     let event = stream.get_raw_message(3).await.unwrap();
     assert_eq!(event.subject.as_str(), "errors.shipping.note");
     let body: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+    assert_eq!(body["data"]["details"]["then"], "dead_letter");
+    let before: serde_json::Value =
+        serde_json::from_slice(&stream.get_raw_message(2).await.unwrap().payload).unwrap();
+    assert_eq!(before["data"]["details"]["then"], "retry");
     assert_eq!(
         (&body["type"], &body["data"]["code"]),
         (&"error".into(), &"failed".into())

@@ -1,12 +1,12 @@
 //! The payments service, on the server at `$NATS_URL`.
 
-use tidewire_shop::payments::{Gateway, service};
+use tidewire_shop::payments::{Gateway, breaker, service};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tidewire_shop::log_to_stderr();
     let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
     let state = Gateway::open(&nats).await?;
-    service(state).run(nats).await?;
+    service(state, &breaker()).run(nats).await?;
     Ok(())
 }

@@ -1,20 +1,27 @@
 //! Everything that the shop has written down, read with the plain client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use futures_util::TryStreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tidewire::{
     BoxError, Connection, EventMessage, Key, MessageName, SubjectFilter,
-    async_nats::jetstream::{
-        self,
-        consumer::{AckPolicy, pull},
+    async_nats::{
+        Message,
+        jetstream::{
+            self,
+            consumer::{AckPolicy, pull},
+        },
     },
+    wire,
 };
 
 use crate::{
     inventory::Decision,
-    messages::{ItemRejected, ItemReserved, OrderPlaced, OrderStatus, PaymentFailed, PaymentProcessed},
+    messages::{
+        ItemRejected, ItemReserved, OrderPlaced, OrderStatus, PaymentFailed, PaymentProcessed,
+        PaymentRequested,
+    },
     payments::Charge,
 };
 
@@ -38,7 +45,18 @@ pub struct Records {
     /// What is left of each item.
     pub shelves: BTreeMap<String, u32>,
     /// The orders that customers were told about.
-    pub letters: Vec<String>,
+    pub mail: Vec<String>,
+    /// The orders whose payment is a dead letter, or was one, and where the letter stands.
+    pub dead: BTreeMap<String, DeadLetter>,
+}
+
+/// Where a dead letter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadLetter {
+    /// It waits for somebody, or was given back to its handler and is not handled yet.
+    Open,
+    /// It was given back to its handler, and handled.
+    Handled,
 }
 
 /// A stream or bucket that could not be read.
@@ -76,12 +94,18 @@ impl Records {
                 .into_iter()
                 .map(|(sku, Left { left })| (sku, left))
                 .collect(),
-            letters: values::<serde::de::IgnoredAny>(js, "SHOP_NOTIFICATIONS")
+            mail: values::<serde::de::IgnoredAny>(js, "SHOP_NOTIFICATIONS")
                 .await?
                 .into_iter()
                 .map(|(id, _)| id)
                 .collect(),
+            dead: dead_letters(js).await?,
         })
+    }
+
+    /// Whether the order's payment is a dead letter that waits: then nothing else is to be expected of it.
+    pub fn waits(&self, order_id: &str) -> bool {
+        self.dead.get(order_id) == Some(&DeadLetter::Open)
     }
 
     /// How each order ended, by the events; more than one end is a fault.
@@ -120,8 +144,8 @@ async fn events<E: EventMessage>(js: &jetstream::Context) -> Result<Vec<E>, Read
     let stream = name.context_name().stream_name();
     let filter = SubjectFilter::of_message(&name, E::TYPE.keyed).to_string();
     let messages = read(js, &stream, &filter).await?;
-    let parse = |(_, body): (_, Vec<u8>)| serde_json::from_slice::<Body<E>>(&body).map(|body| body.data);
-    let parsed = messages.into_iter().map(parse).collect::<Result<_, _>>();
+    let parse = |message: &Message| serde_json::from_slice::<Body<E>>(&message.payload).map(|body| body.data);
+    let parsed = messages.iter().map(parse).collect::<Result<_, _>>();
     parsed.map_err(|error| failed(error.into()))
 }
 
@@ -137,21 +161,49 @@ pub(crate) async fn values<T: DeserializeOwned>(
     };
     let prefix = format!("$KV.{bucket}.");
     let mut values = Vec::new();
-    for (subject, value) in read(js, &stream, &format!("{prefix}>")).await? {
+    for Message { subject, payload, .. } in read(js, &stream, &format!("{prefix}>")).await? {
         let token = subject.strip_prefix(&prefix).unwrap_or(&subject);
         let key = Key::parse_token(token).map_err(|error| failed(error.into()))?;
-        let value = serde_json::from_slice(&value).map_err(|error| failed(error.into()))?;
+        let value = serde_json::from_slice(&payload).map_err(|error| failed(error.into()))?;
         values.push((key.text().into_owned(), value));
     }
     Ok(values)
 }
 
-/// Subject and body of every message that matches.
-async fn read(
-    js: &jetstream::Context,
-    stream: &str,
-    filter: &str,
-) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+/// The dead letters of the payments. The first record of a letter is the message, the last one says where it stands.
+async fn dead_letters(js: &jetstream::Context) -> Result<BTreeMap<String, DeadLetter>, ReadError> {
+    let stream = wire::DLQ_STREAM;
+    let failed = |source| ReadError {
+        stream: stream.into(),
+        source,
+    };
+    let mut orders = HashMap::new();
+    let mut dead = BTreeMap::new();
+    for record in read(js, stream, &wire::letter_subject("payments", "charge", "*")).await? {
+        let headers = record.headers.unwrap_or_default();
+        let order_id: &String = match orders.entry(record.subject.to_string()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let message: Body<PaymentRequested> =
+                    serde_json::from_slice(&record.payload).map_err(|error| failed(error.into()))?;
+                new.insert(message.data.order_id)
+            }
+        };
+        let handled = headers
+            .get(wire::TW_ACT)
+            .is_some_and(|act| act.as_str() == "handled");
+        let state = if handled {
+            DeadLetter::Handled
+        } else {
+            DeadLetter::Open
+        };
+        dead.insert(order_id.clone(), state);
+    }
+    Ok(dead)
+}
+
+/// Every message that matches, oldest first.
+async fn read(js: &jetstream::Context, stream: &str, filter: &str) -> Result<Vec<Message>, ReadError> {
     let failed = |source| ReadError {
         stream: stream.into(),
         source,
@@ -180,7 +232,7 @@ async fn read(
             .map_err(|error| failed(error.into()))?;
         let before = messages.len();
         let batch: Vec<_> = batch
-            .map_ok(|message| (message.subject.to_string(), message.payload.to_vec()))
+            .map_ok(|message| message.message)
             .try_collect()
             .await
             .map_err(failed)?;

@@ -21,7 +21,7 @@ fn balanced() -> (Records, Ledger) {
             units: 2,
             total: 900,
         });
-        records.letters.push(order_id.into());
+        records.mail.push(order_id.into());
     }
     records.reserved.push(ItemReserved {
         sku: "tea".into(),
@@ -49,6 +49,7 @@ fn balanced() -> (Records, Ledger) {
 
 fn charge(payment_id: &str) -> (String, Charge) {
     let charge = Charge {
+        payment_id: payment_id.into(),
         order_id: "a".into(),
         amount: 900,
     };
@@ -130,9 +131,38 @@ fn stock_that_went_astray_is_found() {
 }
 
 #[test]
-fn a_letter_that_is_missing_or_written_twice_is_found() {
-    let missing = differences(|records| drop(records.letters.pop()));
+fn a_message_that_is_missing_or_written_twice_is_found() {
+    let missing = differences(|records| drop(records.mail.pop()));
     assert_eq!(missing, ["1 ended, and not told: b"]);
-    let twice = differences(|records| records.letters.push("a".into()));
+    let twice = differences(|records| records.mail.push("a".into()));
     assert_eq!(twice, ["1 told twice: a"]);
+}
+
+#[test]
+fn a_dead_letter_accounts_for_its_order_while_it_waits_and_not_after() {
+    let (mut records, ledger) = balanced();
+    // The money was taken, the answer got lost until no attempt was left.
+    records.processed.clear();
+    records.mail.retain(|order_id| order_id != "a");
+    records.dead.insert("a".into(), DeadLetter::Open);
+    let told = "1 the orders service tells another end than the events: a";
+    let wrong = |records: &Records| -> Vec<_> {
+        let checks = Books::compare(records, &ledger).checks;
+        checks.into_iter().flat_map(|check| check.differences).collect()
+    };
+    assert_eq!(wrong(&records), [told]);
+    records.dead.insert("a".into(), DeadLetter::Handled);
+    assert_eq!(
+        wrong(&records),
+        [
+            "1 placed, and without an end: a",
+            told,
+            "1 charged, and not processed: pay-a",
+            "1 a dead letter that was handled, and without an end: a",
+        ]
+    );
+    let both = differences(|records| {
+        records.dead.insert("a".into(), DeadLetter::Open);
+    });
+    assert_eq!(both, ["1 a dead letter that waits, and ended all the same: a"]);
 }

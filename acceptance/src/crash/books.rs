@@ -1,7 +1,7 @@
 //! The one check of all parts: once all is quiet, every message is handled, an open letter or discarded, and only one
 //! of these.
 
-use std::{error::Error, fmt::Write as _, path::Path, time::Duration};
+use std::{collections::HashSet, error::Error, fmt::Write as _, path::Path, time::Duration};
 
 use futures_util::StreamExt as _;
 use tidewire::{
@@ -30,8 +30,8 @@ pub(crate) struct Entry {
     confirmed: bool,
     /// The stream has it.
     stored: bool,
-    /// How many effects it had.
-    effects: u32,
+    /// How many effects it had: different ones, for a receiver knows a copy by its id.
+    effects: usize,
     /// What its last record says, how many there are, and the class of its failure.
     letter: Option<End>,
     records: u32,
@@ -98,9 +98,12 @@ impl Books {
             }
         })
         .await?;
+        // Each handling writes another time into its event: equal ones are one.
+        let mut effects = HashSet::new();
         read(nats, RESULTS, |message| {
+            let is_new = effects.insert(message.payload.clone());
             if let Some(entry) = books.by_subject(&message.subject) {
-                entry.effects += 1;
+                entry.effects += usize::from(is_new);
             }
         })
         .await?;

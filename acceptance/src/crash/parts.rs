@@ -6,6 +6,7 @@ pub(crate) mod abort;
 pub(crate) mod cluster;
 pub(crate) mod deploys;
 pub(crate) mod memory;
+pub(crate) mod once;
 pub(crate) mod outage;
 pub(crate) mod server;
 pub(crate) mod stopped;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::time::timeout;
 
 use crate::{
-    parts::{abort, cluster, deploys, memory, outage, server, stopped, workers},
+    parts::{abort, cluster, deploys, memory, once, outage, server, stopped, workers},
     report::Report,
     worker,
 };
@@ -42,6 +42,8 @@ enum Hidden {
 enum Part {
     /// A worker is killed at every step between receipt and ack.
     Workers,
+    /// The same with one effect for one message, beyond the duplicate window.
+    Once,
     /// A message aborts the process that handles it.
     Abort,
     /// The one server is killed under load.
@@ -122,6 +124,7 @@ async fn run_parts(arguments: &Arguments, report: &mut Report) {
     for part in parts {
         let (name, outcome) = match part {
             Part::Workers => ("workers", workers::run(report, scale).await),
+            Part::Once => ("once", once::run(report, scale).await),
             Part::Abort => ("abort", abort::run(report, scale).await),
             Part::Server => ("server", server::run(report, scale).await),
             Part::Cluster => ("cluster", cluster::run(report, scale).await),

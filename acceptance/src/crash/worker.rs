@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) gateway: Option<PathBuf>,
     pub(crate) death: Option<Death>,
     pub(crate) replicas: usize,
+    /// One effect for one message, though the stream of the effects forgets ids after a tenth of a second.
+    pub(crate) once: bool,
     pub(crate) concurrency: usize,
     pub(crate) attempts: u32,
     pub(crate) ack_wait: Duration,
@@ -109,13 +111,20 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .ack_wait(options.ack_wait)
         .retry(Retry::fixed(Duration::from_millis(100)).max_attempts(options.attempts))
         .on_error::<Unwanted>(Then::Discard);
+    let context = Context::new("crash.results").replicas(options.replicas);
+    let (durable, context) = if options.once {
+        let forgets = Duration::from_millis(100);
+        (durable.effectively_once(), context.duplicate_window(forgets))
+    } else {
+        (durable, context)
+    };
     let options = Arc::new(options);
     let service = Service::new(SERVICE, env!("CARGO_PKG_VERSION"))
         .state(Bench {
             options: options.clone(),
             runs,
         })
-        .context(Context::new("crash.results").replicas(options.replicas))
+        .context(context)
         .on(durable);
     let running = service.start(tidewire::connect(&options.url).await?).await?;
     println!("ready");

@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) nats: Connection,
     pub(crate) posted: Posted,
     replicas: usize,
+    /// Whether each message is to have one effect.
+    once: bool,
     source: Running,
     started: AtomicUsize,
     pub(crate) servers: Servers,
@@ -42,6 +44,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn alone() -> Result<Self, Box<dyn Error>> {
         Self::on(Servers::One(Box::new(Server::start()?)), 1).await
+    }
+
+    /// The same, and its workers say that each message has one effect.
+    pub(crate) async fn alone_and_once() -> Result<Self, Box<dyn Error>> {
+        let world = Self::alone().await?;
+        Ok(Self { once: true, ..world })
     }
 
     pub(crate) async fn of_three() -> Result<Self, Box<dyn Error>> {
@@ -59,6 +67,7 @@ impl World {
             nats,
             posted: Posted::default(),
             replicas,
+            once: false,
             source,
             started: AtomicUsize::new(0),
             servers,
@@ -76,6 +85,7 @@ impl World {
             gateway: None,
             death: None,
             replicas: self.replicas,
+            once: self.once,
             concurrency: 16,
             attempts: 3,
             ack_wait: Duration::from_secs(1),

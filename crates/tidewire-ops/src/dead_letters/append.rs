@@ -88,7 +88,7 @@ impl DeadLetters {
         written: Wrapped,
         after: u64,
     ) -> Result<Option<u64>, OpsError> {
-        let (headers, body, object) = self.lighten(letter, written).await?;
+        let (headers, body) = self.lighten(letter, written).await?;
         let sending = Sending {
             subject: subject.to_owned(),
             stream: wire::DLQ_STREAM.into(),
@@ -109,14 +109,14 @@ impl DeadLetters {
         &self,
         letter: &str,
         written: Wrapped,
-    ) -> Result<(Vec<(Cow<'static, str>, String)>, Bytes, Option<String>), OpsError> {
+    ) -> Result<(Vec<(Cow<'static, str>, String)>, Bytes), OpsError> {
         let Wrapped {
             mut headers,
             body,
             oversized,
         } = written;
         if !oversized {
-            return Ok((headers, body, None));
+            return Ok((headers, body));
         }
         let object = format!("{letter}-{}", Uuid::now_v7().simple());
         let putting = async {
@@ -141,8 +141,8 @@ impl DeadLetters {
             done: "stored",
             reason: error.to_string(),
         })?;
-        headers.push((wire::TW_OBJECT.into(), object.clone()));
-        Ok((headers, Bytes::new(), Some(object)))
+        headers.push((wire::TW_OBJECT.into(), object));
+        Ok((headers, Bytes::new()))
     }
 
     /// Sends until a stream has confirmed.

@@ -59,7 +59,7 @@ impl DeadLetters {
         }
         let beside = beside(&claimed);
         let wrapped = claimed.message.wrap(beside, "", self.nats.client().max_payload());
-        let (headers, body, object) = self.lighten(listed.letter.as_str(), wrapped).await?;
+        let (headers, body) = self.lighten(listed.letter.as_str(), wrapped).await?;
         let sending = Sending {
             id: format!("{}.{record}", listed.letter),
             after: Some(last.map_or(0, |(sequence, _)| sequence)),

@@ -33,6 +33,7 @@ mod failure;
 mod format;
 mod id;
 mod invalid_json;
+pub mod lane;
 mod manifest;
 mod message;
 mod metadata;

@@ -102,6 +102,9 @@ pub enum Transport {
 pub struct PolicyManifest {
     /// What is promised of each message.
     pub quality: Quality,
+    /// Whether events of one key are handled one after the other, over all instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered_by_key: bool,
     /// How a message that failed is tried again.
     pub retry: Retry,
     /// What follows from errors of some types instead; the first that matches wins.
@@ -158,6 +161,7 @@ impl Default for PolicyManifest {
     fn default() -> Self {
         Self {
             quality: Quality::default(),
+            ordered_by_key: false,
             retry: Retry::default(),
             rules: Vec::new(),
             time_limit: Duration::from_secs(300),

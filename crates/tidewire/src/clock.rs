@@ -1,6 +1,6 @@
 //! Where times and new identities come from.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tidewire_core::{Kind, MessageId, Timestamp};
 use uuid::Uuid;
@@ -13,6 +13,11 @@ pub(crate) fn now() -> Timestamp {
 /// A time as messages have it; 1970 where it is before that.
 pub(crate) fn at(time: SystemTime) -> Timestamp {
     Timestamp::from_unix(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// The time by this machine's clock, and so much later.
+pub(crate) fn now_and(later: Duration) -> Timestamp {
+    at(SystemTime::now() + later)
 }
 
 /// An identity that was never used before.

@@ -84,7 +84,9 @@ impl World {
                 self.step(Input::Came, Some(self.came));
             }
             Move::Ends => {
-                let Some(message) = self.running.take() else { return };
+                let Some(message) = self.running.take() else {
+                    return;
+                };
                 self.handled.push(message);
                 if parked {
                     self.stored.pop_front();
@@ -110,7 +112,11 @@ impl World {
                     if !before {
                         self.stored.push_back(message);
                     }
-                    let input = if before { Input::StoredBefore } else { Input::Stored };
+                    let input = if before {
+                        Input::StoredBefore
+                    } else {
+                        Input::Stored
+                    };
                     self.step(input, None);
                 }
             }
@@ -199,7 +205,9 @@ fn reached() -> Vec<Lane> {
             let (lane, _) = lane.step(input);
             let few = match lane {
                 Lane::Open => true,
-                Lane::Busy { waiting, held } | Lane::Asleep { waiting, held } => waiting <= 1 && held <= SHORT,
+                Lane::Busy { waiting, held } | Lane::Asleep { waiting, held } => {
+                    waiting <= 1 && held <= SHORT
+                }
                 Lane::Parked { leaving, stored, .. } => leaving <= 1 && stored <= 1,
             };
             if few && !found.contains(&lane) {

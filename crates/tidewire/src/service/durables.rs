@@ -9,7 +9,9 @@ use super::{check, start::stream_of};
 use crate::{
     bucket::Bucket,
     connection::Connection,
-    consumer::{ConsumerSpec, Depth, Desk, Gate, Runs, Work, declare},
+    consumer::{
+        ConsumerSpec, Depth, Desk, Events, Gate, Lease, Ordered, Parking, Puller, Runs, Work, declare,
+    },
     election::Patience,
     error_events::ErrorEvents,
     letters::Letters,
@@ -25,7 +27,35 @@ use crate::{
 pub(super) struct Ready {
     pub(super) specs: Vec<ConsumerSpec>,
     pub(super) depth: Depth,
-    pub(super) work: Work,
+    work: Work,
+    /// What keeps the order, where the durable is ordered by key.
+    order: Option<Order>,
+}
+
+struct Order {
+    events: Events,
+    lease: Lease,
+    parking: Arc<Parking>,
+}
+
+impl Ready {
+    /// Reads the consumers until the service stops.
+    pub(super) fn run(self, wiring: &Wiring) {
+        let work = self.work;
+        let mut pullers = self
+            .specs
+            .into_iter()
+            .map(|spec| Puller::new(wiring, spec, work.clone()))
+            .collect::<Vec<_>>();
+        match self.order {
+            Some(Order {
+                events,
+                lease,
+                parking,
+            }) => wiring.spawn(Ordered::new(wiring, work, events, pullers, lease, parking).run()),
+            None => pullers.drain(..).for_each(|puller| wiring.spawn(puller.run())),
+        }
+    }
 }
 
 type Sources = BTreeMap<String, Vec<String>>;
@@ -64,6 +94,7 @@ pub(super) async fn prepare(
         manifest,
         retry,
         by: format!("{service} {} ({instance})", manifest.version),
+        replicas,
         runs: Runs::bucket(nats, service, replicas).await?,
         letters: Letters::new(nats.clone(), replicas, wiring.health.clone()),
         errors: ErrorEvents::start(wiring),
@@ -71,8 +102,14 @@ pub(super) async fn prepare(
     };
     for (route, terms, sources) in durables {
         let (specs, depth) = shared.declare(route, terms, sources).await?;
-        let work = shared.work(route, terms);
-        ready.insert(route.name.clone(), Ready { specs, depth, work });
+        let (work, order) = shared.work(route, terms).await?;
+        let durable = Ready {
+            specs,
+            depth,
+            work,
+            order,
+        };
+        ready.insert(route.name.clone(), durable);
     }
     Ok(ready)
 }
@@ -83,6 +120,7 @@ struct Shared<'a> {
     manifest: &'a Manifest,
     retry: Retry,
     by: String,
+    replicas: usize,
     runs: Bucket,
     letters: Letters,
     errors: ErrorEvents,
@@ -106,6 +144,7 @@ impl Shared<'_> {
             filters,
             start,
             ack_wait: terms.ack_wait,
+            pinned_for: terms.ordered.then(|| Lease::length(terms.ack_wait) * 3),
         };
         let mut specs: Vec<_> = sources
             .into_iter()
@@ -127,7 +166,7 @@ impl Shared<'_> {
     }
 
     /// The desk at which a durable's messages are worked on.
-    fn work(&self, route: &Route, terms: &DurableTerms) -> Work {
+    async fn work(&self, route: &Route, terms: &DurableTerms) -> Result<(Work, Option<Order>), StartError> {
         let policy = terms.policy(self.retry);
         let desk = Desk {
             service: self.manifest.service.clone(),
@@ -144,7 +183,21 @@ impl Shared<'_> {
             suspect: self.suspect.clone(),
             stop: self.wiring.stop.clone(),
         };
-        Work::new(self.wiring, desk, terms.ack_wait)
+        if !terms.ordered {
+            return Ok((Work::new(self.wiring, desk, terms.ack_wait), None));
+        }
+        let (nats, service) = (self.wiring.sender.connection(), &self.manifest.service);
+        let bucket = Lease::bucket(nats, service, self.replicas).await?;
+        let lasts = Lease::length(terms.ack_wait);
+        let lease = Lease::new(bucket, &route.name, &self.by, lasts);
+        let parking = Parking::new(nats, &self.letters, service, &route.name);
+        let (work, events) = Work::in_order(self.wiring, desk, terms.ack_wait);
+        let order = Order {
+            events,
+            lease,
+            parking,
+        };
+        Ok((work, Some(order)))
     }
 }
 

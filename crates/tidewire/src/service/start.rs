@@ -14,7 +14,6 @@ use super::{Service, check, durables};
 use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
-    consumer::Puller,
     endpoint, listen, manifest_bucket,
     route::{Carrier, Route},
     running::Running,
@@ -230,11 +229,7 @@ async fn start_routes(
     wiring.spawn(instance.answer(wiring.clone(), questions));
     for (route, ready) in routes.into_iter().zip(ready) {
         match ready {
-            Ready::Durable(durable) => {
-                for spec in durable.specs {
-                    wiring.spawn(Puller::new(wiring, spec, durable.work.clone()).run());
-                }
-            }
+            Ready::Durable(durable) => durable.run(wiring),
             Ready::Live(subscriptions) => wiring.spawn(listen::listen(wiring.clone(), route, subscriptions)),
             Ready::Request(requests, stats) => {
                 wiring.spawn(endpoint::serve(wiring.clone(), route, requests, stats));

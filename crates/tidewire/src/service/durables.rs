@@ -81,7 +81,7 @@ pub(super) async fn prepare(
             let config = find(nats, stream).await?;
             replicas = replicas.max(config.map_or(1, |config| config.num_replicas));
         }
-        durables.push((route, terms, sources));
+        durables.push((route, &**terms, sources));
     }
     let mut ready = BTreeMap::new();
     if durables.is_empty() {
@@ -89,6 +89,7 @@ pub(super) async fn prepare(
     }
     let service = &manifest.service;
     service_streams::ensure(nats, service, replicas).await?;
+    nothing_is_stranded(nats, service, &durables).await?;
     let shared = Shared {
         wiring,
         manifest,
@@ -112,6 +113,36 @@ pub(super) async fn prepare(
         ready.insert(route.name.clone(), durable);
     }
     Ok(ready)
+}
+
+/// A durable that is not ordered by key reads no parked messages.
+async fn nothing_is_stranded(
+    nats: &Connection,
+    service: &str,
+    durables: &[(&Route, &DurableTerms, Sources)],
+) -> Result<(), StartError> {
+    for (durable, messages) in Parking::counts(nats, service).await? {
+        let declared = durables.iter().find(|(route, ..)| *route.name == *durable);
+        match declared {
+            Some((_, terms, _)) if terms.ordered => {}
+            Some(_) => {
+                return Err(StartError::Parked {
+                    stream: wire::service_stream(service),
+                    durable,
+                    messages,
+                });
+            }
+            None => {
+                tracing::error!(
+                    service,
+                    durable,
+                    messages,
+                    "messages are parked of a durable that is not declared"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the durables of one instance share.

@@ -1,5 +1,7 @@
 //! Events of one key one after the other, over all instances.
 
+mod parked;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -11,12 +13,16 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tidewire::{async_nats::Client, dead_letter::Act, prelude::*};
+use tidewire::{StartError, async_nats::Client, dead_letter::Act, prelude::*};
 use tidewire_server::Server;
 use tokio::sync::watch;
 
-use crate::support::{
-    PAYMENTS, PaymentProcessed, connect, eventually, jetstream, kept, payments, processed, quiet, server,
+use crate::{
+    replays::replay_to,
+    support::{
+        PAYMENTS, PaymentProcessed, connect, eventually, jetstream, kept, kept_reach, payments, processed,
+        quiet, server,
+    },
 };
 
 const CONSUMER: &str = "ledger__book";
@@ -152,6 +158,15 @@ fn ledger(world: &World) -> Service<World> {
     Service::new("ledger", "1.0.0").state(world.clone()).on(durable)
 }
 
+/// A durable whose failures wait for longer than is held in hand.
+fn patient(world: &World) -> Service<World> {
+    let durable = durable("book", book)
+        .ordered_by_key()
+        .concurrency(16)
+        .retry(Retry::fixed(Duration::from_secs(12)).max_attempts(3));
+    Service::new("ledger", "1.0.0").state(world.clone()).on(durable)
+}
+
 /// Publishes `events` of each of `keys`, those of one key in their order.
 async fn publish(client: &Client, keys: usize, events: usize) {
     publish_from(client, keys, 0, events).await;
@@ -174,15 +189,6 @@ async fn publish_from(client: &Client, keys: usize, from: usize, to: usize) {
 
 async fn all_quiet(client: &Client) {
     quiet(client, PAYMENTS, CONSUMER).await;
-}
-
-/// How many messages are parked.
-async fn parked(client: &Client) -> usize {
-    use futures_util::TryStreamExt;
-    let stream = jetstream(client).get_stream("TW_LEDGER").await.unwrap();
-    let subjects = stream.info_with_subjects("park.ledger.book.*").await.unwrap();
-    let counts: Vec<_> = subjects.try_collect().await.unwrap();
-    counts.into_iter().map(|(_, count)| count).sum()
 }
 
 #[tokio::test]
@@ -340,100 +346,32 @@ async fn when_the_first_is_a_dead_letter_its_key_goes_on() {
     assert_eq!(letters[1].record.trouble.as_ref().unwrap().attempts, 4);
 }
 
-/// A durable whose failures wait for longer than is held in hand.
-fn patient(world: &World) -> Service<World> {
-    let durable = durable("book", book)
-        .ordered_by_key()
-        .concurrency(16)
-        .ack_wait(Duration::from_secs(6))
-        .retry(Retry::fixed(Duration::from_secs(12)).max_attempts(3));
-    Service::new("ledger", "1.0.0").state(world.clone()).on(durable)
-}
-
 #[tokio::test]
-async fn many_events_behind_one_that_fails_are_parked_and_handled_in_order_over_a_restart() {
-    let (server, world) = (server(), World::default().slow(Duration::from_millis(2)));
+async fn a_replayed_letter_takes_its_turn_in_the_lane_of_its_key() {
+    let (server, world) = (server(), World::default().slow(Duration::from_millis(200)));
     let client = connect(&server).await;
-    world.fails("k0", 0, Fails::Retry(1));
-    // Their stream is there before them.
-    publish(&client, 0, 0).await;
-    let running = patient(&world).start(connect(&server).await).await.unwrap();
-    publish(&client, 1, 500).await;
-    eventually("the first and what follows it are parked", async || {
-        parked(&client).await == 500
-    })
-    .await;
+    world.fails("k0", 0, Fails::Reject);
+    publish(&client, 1, 1).await;
+    let running = ledger(&world).start(connect(&server).await).await.unwrap();
+    let letter = kept_reach(&client, 1).await.remove(0);
+    world.0.failing.lock().unwrap().clear();
+    // While events of its key run, one after the other; two at once would panic.
+    publish_from(&client, 1, 1, 30).await;
+    replay_to(&client, &letter, "ledger", "book").await;
+    eventually("all are handled", async || world.count() == 30).await;
     all_quiet(&client).await;
-    assert_eq!(world.count(), 0);
-    // Other keys go on, and what comes later of this one is parked behind.
-    publish_from(&client, 3, 500, 520).await;
-    eventually("the other keys are handled", async || world.count() == 40).await;
-    all_quiet(&client).await;
-    assert_eq!(parked(&client).await, 520);
-    eventually("some of them are handled", async || world.of("k0").len() > 50).await;
-    running.stop().await.unwrap();
-    let left = parked(&client).await;
+    let records = kept_reach(&client, 3).await;
+    assert_eq!(records[2].record.act, Act::Handled);
+    let others: Vec<_> = world.of("k0").into_iter().filter(|number| *number > 0).collect();
+    assert_eq!(others, (1..30).collect::<Vec<_>>());
     assert!(
-        left > 0 && left + world.of("k0").len() == 520,
-        "{left} are left, handled or parked"
+        !world
+            .0
+            .ran
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|(_, number, well)| *number > 0 && !well)
     );
-    // What comes while nobody is there stands behind what is parked.
-    publish_from(&client, 1, 520, 530).await;
-    let running = patient(&world).start(connect(&server).await).await.unwrap();
-    eventually("all are handled", async || world.of("k0").len() == 530).await;
-    all_quiet(&client).await;
-    eventually("none is parked", async || parked(&client).await == 0).await;
-    assert_eq!(world.of("k0"), (0..530).collect::<Vec<_>>());
-    // The key is open again.
-    publish_from(&client, 1, 530, 540).await;
-    eventually("the last ones are handled", async || world.of("k0").len() == 540).await;
-    assert_eq!(world.of("k0"), (0..540).collect::<Vec<_>>());
-    running.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn parked_events_are_handled_in_order_by_whoever_takes_over_from_a_dead_instance() {
-    let (server, world) = (server(), World::default().slow(Duration::from_millis(2)));
-    let client = connect(&server).await;
-    (0..8).for_each(|key| world.fails(&format!("k{key}"), 3, Fails::Retry(1)));
-    publish(&client, 10, 100).await;
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let nats = runtime
-        .spawn(tidewire::connect(server.url()))
-        .await
-        .unwrap()
-        .unwrap();
-    let starting = runtime.spawn(patient(&world).start(nats));
-    let running = starting.await.unwrap().unwrap();
-    eventually("some are parked", async || parked(&client).await > 200).await;
-    let second = patient(&world).start(connect(&server).await).await.unwrap();
-    // In the middle of parking.
-    runtime.shutdown_background();
-    std::mem::forget(running);
-    eventually("all are handled", async || world.count() >= 1000).await;
-    all_quiet(&client).await;
-    eventually("none is parked", async || parked(&client).await == 0).await;
-    world.is_in_order(10, 100);
-    second.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_parked_event_can_become_a_dead_letter_and_is_then_parked_no_more() {
-    let (server, world) = (server(), World::default());
-    let client = connect(&server).await;
-    // Parked after its first run, and rejected in the second one.
-    world.fails("k0", 0, Fails::Retry(1));
-    world.fails("k0", 4, Fails::Reject);
-    publish(&client, 1, 10).await;
-    let running = patient(&world).start(connect(&server).await).await.unwrap();
-    eventually("they are parked", async || parked(&client).await == 10).await;
-    eventually("all others are handled", async || world.count() == 9).await;
-    eventually("none is parked", async || parked(&client).await == 0).await;
-    let letters = kept(&client).await;
-    assert_eq!(letters.len(), 1);
-    let original = letters[0].record.original.clone().unwrap();
-    assert_eq!((original.stream.as_str(), original.sequence), (PAYMENTS, 5));
-    assert_eq!(original.subject, "orders.payments.payment.processed.k0");
-    assert_eq!(world.of("k0"), [0, 1, 2, 3, 5, 6, 7, 8, 9]);
     running.stop().await.unwrap();
 }

@@ -54,15 +54,22 @@ impl Admission {
             let info = found.consumer_info(consumer).await?;
             // Pulls of the last active instance are served no more.
             found.unpin_consumer(consumer, GROUP).await?;
+            // A durable that was not ordered before told nobody what it has done above its ack floor. It would all be run
+            // again; so what it holds comes when it comes, and the order begins behind it.
+            let is_known = term.knows(stream, &info.created.to_string());
+            if !is_known && info.num_ack_pending > 0 {
+                let next = info.delivered.consumer_sequence + 1;
+                return Ok((info, next));
+            }
             found.reset_consumer(consumer, None).await?;
-            Ok::<_, BoxError>(info)
+            Ok::<_, BoxError>((info, 1))
         };
-        let info = timeout(ANSWERED_WITHIN, resetting).await??;
-        term.begin(stream, info.created.to_string());
+        let (info, next) = timeout(ANSWERED_WITHIN, resetting).await??;
+        term.begin(stream, info.created.to_string(), info.delivered.stream_sequence);
         Ok(Self {
             term: term.clone(),
             pin: None,
-            next: 1,
+            next,
             again: info.delivered.stream_sequence,
         })
     }

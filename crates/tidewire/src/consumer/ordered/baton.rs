@@ -22,6 +22,9 @@ pub(super) struct Baton {
 pub(super) struct Place {
     /// When the consumer was made: what is known of another one means nothing.
     consumer: String,
+    /// Up to here the durable was not ordered, and which messages are done is not known.
+    #[serde(default)]
+    from: u64,
     /// The last message that was taken in hand.
     delivered: u64,
     /// Those before it that are not done.
@@ -49,13 +52,21 @@ pub(in crate::consumer) enum Took {
     Twice,
 }
 
+impl Place {
+    /// Whether this was told of the consumer that was made then.
+    pub(super) fn is_of(&self, consumer: &str) -> bool {
+        self.consumer == consumer
+    }
+}
+
 impl Progress {
-    /// A term begins on the consumer that was made then.
-    pub(super) fn begin(place: Option<Place>, consumer: String) -> Self {
+    /// A term begins on the consumer that was made then, and has delivered so far as is said.
+    pub(super) fn begin(place: Option<Place>, consumer: String, delivered: u64) -> Self {
         let mut place = place
-            .filter(|place| place.consumer == consumer)
+            .filter(|place| place.is_of(&consumer))
             .unwrap_or_else(|| Place {
                 consumer,
+                from: delivered,
                 ..Place::default()
             });
         Self {
@@ -66,6 +77,10 @@ impl Progress {
     }
 
     pub(super) fn took(&mut self, sequence: u64) -> Took {
+        if sequence <= self.place.from {
+            let is_new = self.place.open.insert(sequence);
+            return if is_new { Took::Open } else { Took::Twice };
+        }
         if sequence <= self.seen {
             let is_open = self.place.open.contains(&sequence);
             return if is_open { Took::Twice } else { Took::Done };
@@ -98,7 +113,7 @@ mod tests {
     use super::*;
 
     fn begin(place: Option<Place>) -> Progress {
-        Progress::begin(place, "then".into())
+        Progress::begin(place, "then".into(), 0)
     }
 
     #[test]
@@ -132,7 +147,7 @@ mod tests {
         let mut first = begin(None);
         first.took(1);
         first.took(2);
-        let mut other = Progress::begin(Some(first.place()), "later".into());
+        let mut other = Progress::begin(Some(first.place()), "later".into(), 0);
         assert_eq!(other.took(1), Took::Open);
         let mut second = begin(Some(first.place()));
         assert_eq!(second.took(3), Took::Open);
@@ -146,5 +161,18 @@ mod tests {
         assert_eq!(term.took(1), Took::Twice);
         term.settled(1);
         assert_eq!(term.took(1), Took::Done);
+    }
+
+    #[test]
+    fn what_came_before_the_durable_was_ordered_is_handled_whenever_it_comes() {
+        let mut first = Progress::begin(None, "then".into(), 4);
+        let took: Vec<_> = [6, 2, 4].map(|sequence| first.took(sequence)).into();
+        assert_eq!(took, [Took::Open, Took::Open, Took::Open]);
+        [6, 2, 4].map(|sequence| first.settled(sequence));
+        let mut second = begin(Some(first.place()));
+        assert_eq!(
+            [3, 6].map(|sequence| second.took(sequence)),
+            [Took::Open, Took::Done]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -34,6 +34,7 @@ use crate::{
     guarded::{Stored, store_once},
     headers::{header, header_map, pairs},
     letters::Letters,
+    start_error::StartError,
 };
 
 /// How long an answer is awaited.
@@ -83,6 +84,27 @@ impl Parking {
             fence: AtomicU64::new(0),
             last: Mutex::default(),
         })
+    }
+
+    /// How many messages of each durable of a service are parked.
+    pub(crate) async fn counts(
+        nats: &Connection,
+        service: &str,
+    ) -> Result<BTreeMap<String, usize>, StartError> {
+        let js = nats.jetstream();
+        let stream = js.get_stream_no_info(wire::service_stream(service)).await;
+        let stream = stream.map_err(StartError::jetstream)?;
+        let subjects = stream
+            .info_with_subjects(wire::park_subject(service, "*", "*"))
+            .await;
+        let mut subjects = subjects.map_err(StartError::jetstream)?;
+        let mut counts = BTreeMap::new();
+        while let Some((subject, count)) = subjects.try_next().await.map_err(StartError::jetstream)? {
+            if let Some(durable) = subject.split('.').nth(2) {
+                *counts.entry(durable.to_owned()).or_default() += count;
+            }
+        }
+        Ok(counts)
     }
 
     /// A term begins: whoever was active before parks nothing more. The keys of which messages are parked, with how

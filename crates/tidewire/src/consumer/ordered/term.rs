@@ -88,13 +88,18 @@ impl Term {
         self.end("another instance is the active one, or the lease could not be renewed");
     }
 
-    /// The consumer on `stream`, made at the time `consumer`, is read from its ack floor.
-    pub(in crate::consumer) fn begin(&self, stream: &str, consumer: String) {
+    /// Whether anything was told of the consumer on `stream` that was made at the time `consumer`.
+    pub(in crate::consumer) fn knows(&self, stream: &str, consumer: &str) -> bool {
+        let told = self.lock().told.get(stream).cloned();
+        told.is_some_and(|place| place.is_of(consumer))
+    }
+
+    /// The consumer on `stream` is read; it was made at the time `consumer`, and has delivered so far as is said.
+    pub(in crate::consumer) fn begin(&self, stream: &str, consumer: String, delivered: u64) {
         let mut state = self.lock();
         let told = state.told.remove(stream);
-        state
-            .progress
-            .insert(stream.to_owned(), Progress::begin(told, consumer));
+        let progress = Progress::begin(told, consumer, delivered);
+        state.progress.insert(stream.to_owned(), progress);
     }
 
     pub(in crate::consumer) fn took(&self, stream: &str, sequence: u64) -> Took {

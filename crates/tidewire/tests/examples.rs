@@ -35,6 +35,7 @@ examples! {
     hello,
     layers,
     live,
+    ordered_by_key,
     queue_group,
     raw_async_nats,
     request_reply,

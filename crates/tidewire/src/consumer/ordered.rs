@@ -100,7 +100,7 @@ impl Ordered {
                 durable = self.work.desk.durable(),
                 "this instance is the active one"
             );
-            self.serve(&term).await;
+            Box::pin(self.serve(&term)).await;
             self.lease.release(&term).await;
             tokio::select! {
                 () = self.wiring.stop.cancelled() => return,

@@ -178,7 +178,7 @@ pub(super) fn stream_of(message: &str) -> String {
 
 /// What is made ready before anything runs: a start that fails has handled nothing.
 enum Ready {
-    Durable(durables::Ready),
+    Durable(Box<durables::Ready>),
     Live(Vec<Subscriber>),
     Request(Subscriber, Arc<EndpointStats>),
 }
@@ -212,7 +212,7 @@ async fn start_routes(
                     continue;
                 };
                 depth = Some(durable.depth);
-                Ready::Durable(durable)
+                Ready::Durable(Box::new(durable))
             }
             Carrier::Live { queue_group } => Ready::Live(hear(wiring, route, queue_group.as_ref()).await?),
             Carrier::Request { kind } => {

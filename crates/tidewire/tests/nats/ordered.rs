@@ -163,7 +163,14 @@ fn patient(world: &World) -> Service<World> {
     let durable = durable("book", book)
         .ordered_by_key()
         .concurrency(16)
-        .retry(Retry::fixed(Duration::from_secs(12)).max_attempts(3));
+        .ack_wait(Duration::from_secs(6))
+        .retry(Retry::fixed(Duration::from_secs(11)).max_attempts(3));
+    Service::new("ledger", "1.0.0").state(world.clone()).on(durable)
+}
+
+/// A durable whose lease lasts for five seconds.
+fn lasting(world: &World) -> Service<World> {
+    let durable = durable("book", book).ordered_by_key().concurrency(16);
     Service::new("ledger", "1.0.0").state(world.clone()).on(durable)
 }
 
@@ -212,23 +219,24 @@ async fn one_instance_is_active_and_another_takes_over_at_once_when_it_stops() {
     let (server, world) = (server(), World::default().slow(Duration::from_millis(20)));
     let client = connect(&server).await;
     publish(&client, 40, 20).await;
-    let one = ledger(&world).start(connect(&server).await).await.unwrap();
+    let one = lasting(&world).start(connect(&server).await).await.unwrap();
     eventually("some are handled", async || world.count() >= 100).await;
-    let other = ledger(&world).start(connect(&server).await).await.unwrap();
+    let other = lasting(&world).start(connect(&server).await).await.unwrap();
     eventually("more are handled", async || world.count() >= 200).await;
     assert!(other.tally().is_empty(), "only one is active");
     one.stop().await.unwrap();
     let (stopped, done) = (Instant::now(), world.count());
     eventually("the other one goes on", async || world.count() > done).await;
+    // Nobody waits for the end of a lease.
     assert!(
-        stopped.elapsed() < Duration::from_secs(1),
+        stopped.elapsed() < Duration::from_secs(4),
         "{:?}",
         stopped.elapsed()
     );
     // A third one, over what the second gives back.
     eventually("more are handled", async || world.count() >= 400).await;
     other.stop().await.unwrap();
-    let _third = ledger(&world).start(connect(&server).await).await.unwrap();
+    let _third = lasting(&world).start(connect(&server).await).await.unwrap();
     eventually("all are handled", async || world.count() >= 800).await;
     all_quiet(&client).await;
     assert_eq!(world.is_in_order(40, 20), 0, "none was handled twice");

@@ -13,7 +13,7 @@ use crate::consumer::settle::Job;
 /// Every lane that is not open, with what waits in it.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: HashMap<Arc<str>, Entry>,
+    keys: HashMap<Arc<str>, Entry>,
     /// When which lane wakes; the number tells lanes apart that wake together.
     timers: BTreeMap<(Instant, u64), Arc<str>>,
     next: u64,
@@ -38,7 +38,7 @@ pub(super) enum Order {
 impl Lanes {
     /// Carries out what follows from `input`; `job` is the message that came, or the one that is to run again.
     pub(super) fn step(&mut self, name: &Arc<str>, input: Input, job: Option<Job>) -> Vec<Order> {
-        let entry = self.lanes.entry(name.clone()).or_default();
+        let entry = self.keys.entry(name.clone()).or_default();
         let (lane, effect) = entry.lane.step(input);
         let (mut came, mut orders) = (job, Vec::new());
         if matches!(input, Input::Again(_)) {
@@ -63,7 +63,7 @@ impl Lanes {
             Effect::Nothing => {}
         }
         match lane {
-            Lane::Open => drop(self.lanes.remove(name)),
+            Lane::Open => drop(self.keys.remove(name)),
             // It is fetched again: its place is in the stream.
             Lane::Parked { .. } => entry.first = None,
             _ => {}

@@ -81,7 +81,7 @@ impl Lease {
                 Ok(Some(taken)) => return taken,
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(durable = self.durable, error, "the lease cannot be read or taken")
+                    tracing::warn!(durable = self.durable, error, "the lease cannot be read or taken");
                 }
             }
             sleep(self.lasts / 10).await;
@@ -138,12 +138,11 @@ impl Lease {
                     self.sequence = sequence;
                     term.extend(began + self.lasts);
                 }
-                // Whoever wrote it, its place is not known any more: a write whose answer was lost is found out here.
-                Ok(Ok(None)) => break,
                 Ok(Err(error)) => {
                     tracing::warn!(durable = self.durable, error, "the lease cannot be renewed");
                 }
-                Err(_) => break,
+                // Whoever wrote it, its place is not known any more: a write whose answer was lost is found out here.
+                Ok(Ok(None)) | Err(_) => break,
             }
         }
         term.lose();

@@ -8,7 +8,7 @@
 //! ```
 #![expect(clippy::print_stdout, reason = "its output is what it shows")]
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,9 +26,8 @@ struct AccountCredited {
 async fn book(
     State(said): State<Sender<(String, String)>>,
     Attempt(attempt): Attempt,
-    Event(credited): Event<AccountCredited>,
+    Event(AccountCredited { account, amount }): Event<AccountCredited>,
 ) -> Result<(), Failure> {
-    let AccountCredited { account, amount } = credited;
     if (account.as_str(), amount, attempt) == ("a", 3, 1) {
         said.send((account, format!(" +{amount} (failed)"))).await?;
         return Err("the ledger is locked").or_retry();
@@ -40,10 +39,9 @@ async fn book(
 async fn main() -> Result<(), Box<dyn Error>> {
     let server = tidewire_server::Server::start()?;
     let (sender, mut said) = channel(100);
-    let retry = Retry::fixed(Duration::from_millis(300));
     let bank = Service::new("bank", "1.0.0").context(Context::new("bank.accounts"));
-    let bank = bank.state(sender).publishes::<AccountCredited>();
-    let bank = bank.on(durable("book", book).ordered_by_key().retry(retry)); // on each instance, one being active
+    let book = durable("book", book).ordered_by_key();
+    let bank = bank.state(sender).publishes::<AccountCredited>().on(book);
     let bank = bank.start(tidewire::connect(server.url()).await?).await?;
     for amount in 1..=5 {
         for account in ["a", "b", "c"].map(String::from) {
@@ -55,8 +53,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (account, what) = said.recv().await.ok_or("nothing more")?;
         booked.entry(account).or_default().push_str(&what);
     }
-    booked
-        .iter()
-        .for_each(|(account, what)| println!("{account}:{what}"));
+    for (account, what) in booked {
+        println!("{account}:{what}");
+    }
     Ok(())
 }

@@ -267,8 +267,9 @@ impl Puller {
     async fn ask(&self, inbox: &str, pull: Pull) -> Result<(), async_nats::PublishError> {
         let subject = self.next_subject();
         let (expires, heartbeat) = match self.spec.pinned_for {
-            // The server gives the pin to somebody else who pulls, when the last pull has ended long enough ago.
-            Some(pinned_for) => (pinned_for / 3, pinned_for / 9),
+            // Half of the lease: a pull of one that stands still has ended before another one takes over, or it would be
+            // served first.
+            Some(pinned_for) => (pinned_for / 6, pinned_for / 18),
             None => (EXPIRES, HEARTBEAT),
         };
         let mut request = json!({

@@ -46,14 +46,18 @@ impl Said {
 impl Job {
     /// Says it. A message of an ordered durable is never given back to the server, which would deliver later ones before
     /// it: it is kept in its place, or left for the next term to find.
-    pub(super) async fn say(self, said: Said, desk: &Desk) -> Fate {
+    pub(super) async fn say(mut self, said: Said, desk: &Desk) -> Fate {
         let Some(seat) = &self.seat else {
             self.tell(said, desk).await;
             return Fate::Settled;
         };
         match said {
             Said::Nak(_) if seat.term.is_over() => Fate::Left,
-            Said::Nak(delay) => Fate::Again(Box::new(self), delay),
+            Said::Nak(delay) => {
+                // As a message that is delivered again: how often it was run is read.
+                self.delivery += 1;
+                Fate::Again(Box::new(self), delay)
+            }
             done => match &seat.parked {
                 Some(parked) if parked.remove(&seat.term).await => Fate::Settled,
                 Some(_) => Fate::Left,

@@ -120,7 +120,9 @@ mod tests {
     fn what_was_done_above_the_ack_floor_is_not_done_again() {
         let mut first = begin(None);
         assert!((1..=6).all(|sequence| first.took(sequence) == Took::Open));
-        [1, 3, 5].iter().for_each(|sequence| first.settled(*sequence));
+        for sequence in [1, 3, 5] {
+            first.settled(sequence);
+        }
         let mut second = begin(Some(first.place()));
         let took: Vec<_> = (2..=7).map(|sequence| second.took(sequence)).collect();
         let (open, done) = (Took::Open, Took::Done);
@@ -168,7 +170,9 @@ mod tests {
         let mut first = Progress::begin(None, "then".into(), 4);
         let took: Vec<_> = [6, 2, 4].map(|sequence| first.took(sequence)).into();
         assert_eq!(took, [Took::Open, Took::Open, Took::Open]);
-        [6, 2, 4].iter().for_each(|sequence| first.settled(*sequence));
+        for sequence in [6, 2, 4] {
+            first.settled(sequence);
+        }
         let mut second = begin(Some(first.place()));
         assert_eq!(
             [3, 6].map(|sequence| second.took(sequence)),

@@ -34,6 +34,7 @@ mod format;
 mod id;
 mod identity;
 mod invalid_json;
+pub mod lane;
 mod manifest;
 mod message;
 mod metadata;

@@ -75,6 +75,10 @@ pub struct HandlerManifest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a service has a few of them, and they are read as they are written"
+)]
 pub enum Transport {
     /// From a stream through a durable consumer: at least once.
     Durable {
@@ -111,6 +115,9 @@ pub enum Transport {
 pub struct PolicyManifest {
     /// What is promised of each message.
     pub quality: Quality,
+    /// Whether events of one key are handled one after the other, over all instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered_by_key: bool,
     /// How a message that failed is tried again.
     pub retry: Retry,
     /// What follows from errors of some types instead; the first that matches wins.
@@ -167,6 +174,7 @@ impl Default for PolicyManifest {
     fn default() -> Self {
         Self {
             quality: Quality::default(),
+            ordered_by_key: false,
             retry: Retry::default(),
             rules: Vec::new(),
             time_limit: Duration::from_secs(300),

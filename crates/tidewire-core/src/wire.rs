@@ -31,6 +31,10 @@ pub const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
 
 /// The sequence of the last message on a subject that a publish expects; 0 where there must be none.
 pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// The subject whose last sequence is meant, where it is not the publish's own.
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+/// On a delivered message: which of a consumer's pulls the server serves, until it pins another.
+pub const PIN_ID: &str = "Nats-Pin-Id";
 /// How long a stream keeps the message, in whole seconds (`90s`).
 pub const TTL: &str = "Nats-TTL";
 
@@ -144,6 +148,23 @@ pub fn retry_subject(service: &str, durable: &str, letter: &str) -> String {
 /// What every instance of a service hears from operators.
 pub fn operation_subject(service: &str, verb: &str) -> String {
     format!("tidewire.ops.{service}.{verb}")
+}
+
+/// The subject on which messages of one key wait until one before them is done; `key` is a token of a subject.
+pub fn park_subject(service: &str, durable: &str, key: &str) -> String {
+    format!("park.{service}.{durable}.{key}")
+}
+
+/// The subject on which the active instance of a durable that is ordered by key says that its term begins.
+///
+/// Whatever it parks is guarded by the last sequence of this subject, so that nobody parks after its term.
+pub fn term_subject(service: &str, durable: &str) -> String {
+    format!("park.{service}.{durable}")
+}
+
+/// The key-value bucket of a service's leases: which instance is the active one of a durable, by the durable's name.
+pub fn service_leases_bucket(service: &str) -> String {
+    format!("TW_{}_LEASES", service.to_uppercase())
 }
 
 /// The subject of a durable's error events.

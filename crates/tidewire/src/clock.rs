@@ -22,6 +22,11 @@ pub(crate) fn at(time: SystemTime) -> Timestamp {
     Timestamp::from_unix(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
+/// The time by this machine's clock, and so much later.
+pub(crate) fn now_and(later: Duration) -> Timestamp {
+    at(SystemTime::now() + later)
+}
+
 /// An identity that was never used before.
 pub(crate) fn new_id(kind: Kind) -> MessageId {
     MessageId::new(kind, Uuid::now_v7())

@@ -18,6 +18,8 @@ const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
 struct Answer {
     #[serde(default)]
     seq: u64,
+    #[serde(default)]
+    duplicate: bool,
     error: Option<Error>,
 }
 
@@ -25,6 +27,17 @@ struct Answer {
 struct Error {
     err_code: u64,
     description: String,
+}
+
+/// What became of a guarded publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It is in the stream, at this sequence.
+    New(u64),
+    /// A message of its id had been stored before.
+    Before,
+    /// The last sequence is not the expected one.
+    Refused,
 }
 
 /// Publishes once and awaits the stream's confirmation: the message's sequence, or `None` where the subject's last
@@ -35,6 +48,32 @@ pub(crate) async fn store<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
     body: Bytes,
 ) -> Result<Option<u64>, BoxError> {
+    publish(nats, subject, headers, body)
+        .await
+        .map(|answer| answer.map(|answer| answer.seq))
+}
+
+/// As [`store`], for a message with an id.
+pub(crate) async fn store_once<'a>(
+    nats: &Connection,
+    subject: &str,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    body: Bytes,
+) -> Result<Stored, BoxError> {
+    let answer = publish(nats, subject, headers, body).await?;
+    Ok(match answer {
+        Some(answer) if answer.duplicate => Stored::Before,
+        Some(answer) => Stored::New(answer.seq),
+        None => Stored::Refused,
+    })
+}
+
+async fn publish<'a>(
+    nats: &Connection,
+    subject: &str,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    body: Bytes,
+) -> Result<Option<Answer>, BoxError> {
     let request = async_nats::Request::new()
         .headers(header_map(headers)?)
         .payload(body)
@@ -47,8 +86,8 @@ pub(crate) async fn store<'a>(
         .publishing(subject, timeout(ANSWERED_WITHIN, sending))
         .await???;
     let answer: Answer = serde_json::from_slice(&message.payload)?;
-    match answer.error {
-        None => Ok(Some(answer.seq)),
+    match &answer.error {
+        None => Ok(Some(answer)),
         Some(error) if WRONG_LAST_SEQUENCE.contains(&error.err_code) => Ok(None),
         Some(error) => Err(format!("{} (code {})", error.description, error.err_code).into()),
     }

@@ -92,7 +92,8 @@ impl Letters {
         store(&self.nats, subject, headers.chain(guards), written.body).await
     }
 
-    async fn put_object(&self, name: &str, body: &Bytes) -> Result<(), BoxError> {
+    /// Stores what is too large for a message.
+    pub(crate) async fn put_object(&self, name: &str, body: &Bytes) -> Result<(), BoxError> {
         let js = self.nats.jetstream();
         let bucket = if let Ok(found) = js.get_object_store(wire::LETTERS_BUCKET).await {
             found
@@ -107,6 +108,16 @@ impl Letters {
         };
         bucket.put(name, &mut body.as_ref()).await?;
         Ok(())
+    }
+
+    /// Deletes an object that no message names any more; one that stays costs room and nothing else.
+    pub(crate) async fn forget_object(&self, name: &str) {
+        let js = self.nats.jetstream();
+        if let Ok(bucket) = js.get_object_store(wire::LETTERS_BUCKET).await
+            && let Err(error) = bucket.delete(name).await
+        {
+            tracing::debug!(%error, name, "an object that nobody needs stays");
+        }
     }
 
     /// What an object holds.

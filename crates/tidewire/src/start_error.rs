@@ -74,6 +74,18 @@ pub enum StartError {
         /// The differences, a line each.
         differences: Vec<String>,
     },
+    /// Messages of a durable that was ordered by key are parked, and it is not ordered any more: nobody would handle them.
+    #[error(
+        "{messages} messages of the durable `{durable}` are parked in the stream {stream}, and a durable that is not ordered by key does not read them; declare it with `.ordered_by_key()` until none is parked"
+    )]
+    Parked {
+        /// The service's stream.
+        stream: String,
+        /// The durable.
+        durable: String,
+        /// How many are parked.
+        messages: usize,
+    },
     /// A consumer of the same name belongs to somebody else.
     #[error(
         "the consumer {consumer} of the stream {stream} belongs to {owner}; rename this service or its durable `{durable}`"

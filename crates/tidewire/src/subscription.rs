@@ -108,6 +108,8 @@ pub(crate) struct DurableTerms {
     pub(crate) breaker: Breaker,
     pub(crate) rate: Option<Rate>,
     pub(crate) bulkhead: Option<Bulkhead>,
+    /// Whether messages of one key are handled one after the other.
+    pub(crate) ordered: bool,
 }
 
 /// How long a run may take: ten times the ack wait, so that nothing that works is cut off in an ordinary case.
@@ -139,6 +141,7 @@ pub fn durable<H: Handler<T>, T>(name: impl Into<String>, handler: H) -> Durable
             breaker: Breaker::new(name.clone()),
             rate: None,
             bulkhead: None,
+            ordered: false,
         },
         name,
         layers: Layers::default(),
@@ -165,6 +168,26 @@ impl<H, T> Durable<H, T> {
     /// the other by each instance.
     pub fn concurrency(mut self, most: usize) -> Self {
         self.concurrency = most.max(1);
+        self
+    }
+
+    /// Handles the events of one key one after the other, in the order of their stream, over all instances; events of
+    /// different keys are handled at once, up to the [concurrency](Self::concurrency).
+    ///
+    /// One instance is active, and another takes over when it stops, or within five seconds when it dies. While an event
+    /// waits to be tried again, later ones of its key wait too, and other keys go on. When it is a dead letter, the next one
+    /// of its key is handled. Events of several streams have no order among each other; events without a key are ordered
+    /// by their name.
+    ///
+    /// ```
+    /// # use tidewire::prelude::*;
+    /// # async fn book(Event(_): Event<tidewire::Any>) {}
+    /// # drop(
+    /// durable("book", book).ordered_by_key()
+    /// # );
+    /// ```
+    pub fn ordered_by_key(mut self) -> Self {
+        self.terms.ordered = true;
         self
     }
 
@@ -289,6 +312,7 @@ impl DurableTerms {
         };
         PolicyManifest {
             quality: self.quality,
+            ordered_by_key: self.ordered,
             retry: self.retry.unwrap_or(retry),
             rules: self.rules.iter().map(rule).collect(),
             time_limit: self.time_limit,

@@ -6,12 +6,13 @@ use async_nats::{
     datetime::parse_rfc3339,
     jetstream::{
         Context as JetStream, ErrorCode,
-        consumer::{AckPolicy, Config, DeliverPolicy, Info, ReplayPolicy, pull},
+        consumer::{AckPolicy, Config, DeliverPolicy, Info, PriorityPolicy, ReplayPolicy, pull},
         context::{ConsumerInfoError, ConsumerInfoErrorKind},
     },
 };
 use tidewire_core::{Start, wire};
 
+use super::ordered::GROUP;
 use crate::{
     connection::{Connection, Refusal},
     quarantine::Received,
@@ -36,6 +37,9 @@ pub(crate) struct ConsumerSpec {
     pub(crate) ack_wait: Duration,
     /// How far this instance has received its messages.
     pub(crate) received: Received,
+    /// How long the server serves one instance that does not pull, where it serves one at a time: of a durable that is
+    /// ordered by key.
+    pub(crate) pinned_for: Option<Duration>,
 }
 
 /// What waits for a consumer when a service starts.
@@ -138,7 +142,14 @@ impl ConsumerSpec {
             (wire::META_HANDLER, &self.durable),
             (wire::META_CONTRACT, wire::CONTRACT),
         ];
+        let (priority_policy, priority_groups) = match self.pinned_for {
+            Some(_) => (PriorityPolicy::PinnedClient, vec![GROUP.to_owned()]),
+            None => (PriorityPolicy::None, Vec::new()),
+        };
         pull::Config {
+            priority_policy,
+            priority_groups,
+            priority_timeout: self.pinned_for.unwrap_or_default(),
             durable_name: Some(self.name.clone()),
             deliver_policy: deliver_policy(self.start),
             ack_policy: AckPolicy::Explicit,
@@ -250,5 +261,8 @@ fn same(wanted: &pull::Config, found: &Config) -> bool {
         && found.max_batch == 0
         && found.max_bytes == 0
         && found.max_expires.is_zero()
+        && wanted.priority_policy == found.priority_policy
+        && wanted.priority_groups == found.priority_groups
+        && (wanted.priority_groups.is_empty() || wanted.priority_timeout == found.priority_timeout)
         && has(&found.metadata)
 }

@@ -8,7 +8,10 @@ use std::{
 
 use async_nats::Subject;
 use bytes::Bytes;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::sender::Sender;
@@ -19,6 +22,8 @@ pub(super) struct InHand {
     /// How long after a sign of life the server delivers a message to somebody else.
     ack_wait: Duration,
     state: Arc<Mutex<State>>,
+    /// Rings whenever a message is out of hand.
+    out: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +35,8 @@ struct State {
 
 #[derive(Debug)]
 struct Held {
-    ack: Subject,
+    /// Where it is settled; `None` for one that is parked and nobody else can be given.
+    ack: Option<Subject>,
     /// The lease: from then on the server may have given it to somebody else.
     until: Instant,
     /// From then on it is no longer marked: its handler had its time.
@@ -50,11 +56,21 @@ impl InHand {
         Self {
             ack_wait,
             state: Arc::default(),
+            out: Arc::default(),
         }
     }
 
     /// Takes a message in hand: from now on it is marked as in progress.
     pub(super) fn take(&self, ack: Subject, bytes: usize) -> Grip {
+        self.hold(Some(ack), bytes)
+    }
+
+    /// Takes a parked message in hand.
+    pub(super) fn take_parked(&self, bytes: usize) -> Grip {
+        self.hold(None, bytes)
+    }
+
+    fn hold(&self, ack: Option<Subject>, bytes: usize) -> Grip {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
@@ -74,6 +90,21 @@ impl InHand {
 
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().messages.len()
+    }
+
+    /// Returns once at most `most` messages are in hand.
+    pub(super) async fn at_most(&self, most: usize) {
+        loop {
+            let out = self.out.notified();
+            if self.len() <= most {
+                return;
+            }
+            out.await;
+        }
     }
 
     /// Tells the server three times within the ack wait that each message is still being worked on, whether it runs
@@ -113,7 +144,7 @@ impl InHand {
         let state = self.lock();
         let held = state.messages.get(&id)?;
         let marked = held.until > now && held.patience.is_none_or(|until| until > now);
-        marked.then(|| held.ack.clone())
+        marked.then(|| held.ack.clone()).flatten()
     }
 
     fn extend(&self, ids: &[u64], until: Instant) {
@@ -138,7 +169,7 @@ impl Grip {
     pub(super) fn holds(&self) -> bool {
         let state = self.in_hand.lock();
         let held = state.messages.get(&self.id);
-        held.is_some_and(|held| held.until > Instant::now())
+        held.is_some_and(|held| held.ack.is_none() || held.until > Instant::now())
     }
 
     /// Marks it as in progress for this much longer and then no more; without a time for as long as it is in hand.
@@ -154,5 +185,7 @@ impl Drop for Grip {
         let mut state = self.in_hand.lock();
         state.messages.remove(&self.id);
         state.bytes -= self.bytes;
+        drop(state);
+        self.in_hand.out.notify_waiters();
     }
 }

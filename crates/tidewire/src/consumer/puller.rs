@@ -14,9 +14,11 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     declare::{ConsumerSpec, declare},
+    ordered::{Admission, Admitted, Event, GROUP, Term},
     pull::{Demand, Pull},
     settle::Job,
     work::Work,
@@ -39,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(3);
 /// More than the server can say at once instead of messages: that a request ended, and signs of life.
 const STATUSES: usize = 16;
+/// The status of a pull whose pin is another one's by now.
+const WRONG_PIN: u16 = 423;
 /// How long a settled subscription is awaited at the end.
 const UNSUBSCRIBED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -60,6 +64,10 @@ pub(crate) struct Puller {
     ailing: bool,
     /// No request before this: the last one was refused for a reason that asking again does not change.
     not_before: Instant,
+    /// Cancelled when nothing more is to be pulled.
+    stop: CancellationToken,
+    /// What watches over the deliveries of a durable that is ordered by key.
+    admission: Option<Admission>,
 }
 
 /// Why a subscription is left.
@@ -85,6 +93,32 @@ impl Puller {
             received: 0,
             ailing: false,
             not_before: Instant::now(),
+            stop: wiring.stop.clone(),
+            admission: None,
+        }
+    }
+
+    /// Pulls for one term of a durable that is ordered by key, and ends it where anything goes wrong.
+    pub(super) async fn pull_for(&mut self, term: &Arc<Term>) {
+        self.stop = term.ended().clone();
+        let (stream, name) = (self.spec.stream.clone(), self.spec.name.clone());
+        let mut connections = self.wiring.connections.clone();
+        connections.mark_unchanged();
+        let js = self.wiring.sender.connection().jetstream();
+        let left = match self.begin().await {
+            Ok((inbox, mut messages)) => match Admission::begin(&js, &stream, &name, term).await {
+                Ok(admission) => {
+                    self.admission = Some(admission);
+                    self.pull(&inbox, &mut messages, connections).await
+                }
+                Err(error) => Left::Lost(error.to_string()),
+            },
+            Err(error) => Left::Lost(error.to_string()),
+        };
+        self.admission = None;
+        term.end("a consumer is pulled no more");
+        if let Left::Lost(reason) = left {
+            self.find(reason).await;
         }
     }
 
@@ -111,21 +145,26 @@ impl Puller {
                 Left::Reconnected => continue,
                 Left::Lost(reason) => reason,
             };
-            let ConsumerSpec { stream, name, .. } = self.spec.clone();
-            tracing::error!(%stream, consumer = %name, %reason, "the consumer does not answer; looking for it");
-            tokio::select! {
-                () = self.wiring.stop.cancelled() => break,
-                () = sleep(PAUSE) => {}
-            }
-            // Made again where it is gone: at its declared start, because its place is gone with it.
-            if let Err(error) = declare(self.wiring.sender.connection(), &self.spec).await {
-                self.ails(format!(
-                    "the consumer {name} on {stream} does not answer ({reason}) and cannot be made: {error}"
-                ));
-            }
+            self.find(reason).await;
         }
         self.give_back(self.take_waiting()).await;
         self.work.crew.at_most(0).await;
+    }
+
+    /// Looks for a consumer that does not answer.
+    async fn find(&mut self, reason: String) {
+        let ConsumerSpec { stream, name, .. } = self.spec.clone();
+        tracing::error!(%stream, consumer = %name, %reason, "the consumer does not answer; looking for it");
+        tokio::select! {
+            () = self.wiring.stop.cancelled() => return,
+            () = sleep(PAUSE) => {}
+        }
+        // Made again where it is gone: at its declared start, because its place is gone with it.
+        if let Err(error) = declare(self.wiring.sender.connection(), &self.spec).await {
+            self.ails(format!(
+                "the consumer {name} on {stream} does not answer ({reason}) and cannot be made: {error}"
+            ));
+        }
     }
 
     /// What came from this consumer and has not begun. What came from others is theirs to give back: while they ask for
@@ -182,7 +221,7 @@ impl Puller {
                 return Left::Reconnected;
             }
             awake_at = now;
-            let (held, open) = (self.work.crew.len(), self.work.desk.gate.is_open());
+            let (held, open) = (self.work.held(), self.work.desk.gate.is_open());
             if !open
                 && held == 0
                 && let Some(pull) = self.demand.one()
@@ -203,7 +242,7 @@ impl Puller {
             let work = self.work.clone();
             tokio::select! {
                 biased;
-                () = self.wiring.stop.cancelled() => return Left::Stopped,
+                () = self.stop.cancelled() => return Left::Stopped,
                 message = messages.next() => {
                     silent_at = Instant::now() + SILENCE;
                     let Some(message) = message else {
@@ -229,7 +268,7 @@ impl Puller {
                     silent_at = Instant::now() + SILENCE;
                     self.demand.reset();
                 }
-                () = work.crew.at_most(held / 2), if held > 0 => {}
+                () = work.at_most(held / 2), if held > 0 => {}
                 () = work.desk.gate.opens(), if !open => {}
                 () = sleep(work.ack_wait / 4) => {}
                 () = sleep_until(self.not_before), if self.not_before > now => {}
@@ -240,7 +279,7 @@ impl Puller {
     /// The client has ended, and the subscription with it; what is in hand stays there until another one comes.
     async fn ended(&self, mut connections: watch::Receiver<u64>, reason: String) -> Left {
         tokio::select! {
-            () = self.wiring.stop.cancelled() => Left::Stopped,
+            () = self.stop.cancelled() => Left::Stopped,
             _ = connections.changed() => Left::Reconnected,
             () = self.wiring.closed.cancelled() => Left::Lost(reason),
         }
@@ -256,12 +295,24 @@ impl Puller {
 
     async fn ask(&self, inbox: &str, pull: Pull) -> Result<(), async_nats::PublishError> {
         let subject = self.next_subject();
-        let request = json!({
+        let (expires, heartbeat) = match self.spec.pinned_for {
+            // Half of the lease: a pull of one that stands still has ended before another one takes over, or it would be
+            // served first.
+            Some(pinned_for) => (pinned_for / 6, pinned_for / 18),
+            None => (EXPIRES, HEARTBEAT),
+        };
+        let mut request = json!({
             "batch": pull.batch,
             "max_bytes": pull.max_bytes,
-            "expires": EXPIRES.as_nanos(),
-            "idle_heartbeat": HEARTBEAT.as_nanos(),
+            "expires": expires.as_nanos(),
+            "idle_heartbeat": heartbeat.as_nanos(),
         });
+        if let Some(admission) = &self.admission {
+            request["group"] = GROUP.into();
+            if let Some(pin) = &admission.pin {
+                request["id"] = pin.as_str().into();
+            }
+        }
         self.wiring
             .sender
             .client()
@@ -277,7 +328,7 @@ impl Puller {
         }
         let Some(status) = message.status else {
             if let Some(job) = self.take(message) {
-                self.work.crew.push(job);
+                self.work.push(job);
             }
             return None;
         };
@@ -285,6 +336,11 @@ impl Puller {
             (StatusCode::IDLE_HEARTBEAT, _) => {}
             (StatusCode::NO_RESPONDERS, _) => return Some(Left::Lost("nobody answers for it".into())),
             (_, "Consumer Deleted") => return Some(Left::Lost("it was deleted".into())),
+            (status, description) if status.as_u16() == WRONG_PIN => {
+                if let Some(admission) = &self.admission {
+                    admission.term.end(description);
+                }
+            }
             _ => {
                 let unanswered = |name| {
                     message
@@ -319,7 +375,20 @@ impl Puller {
             message,
             context: self.js.clone(),
         };
-        let (delivery, stored) = match wrapped.info() {
+        let admitted = self
+            .admission
+            .as_mut()
+            .map(|admission| admission.admit(&self.stream, &wrapped));
+        let (seat, delivery) = match admitted {
+            None => (None, None),
+            Some(Admitted::Handle(seat, delivery)) => (Some(seat), Some(delivery)),
+            Some(Admitted::Done) => {
+                self.work.tell(Event::Done(ack));
+                return None;
+            }
+            Some(Admitted::Nothing) => return None,
+        };
+        let (counted, stored) = match wrapped.info() {
             Ok(info) => {
                 let stored = StoredAt {
                     stream: self.stream.clone(),
@@ -339,12 +408,13 @@ impl Puller {
         let grip = self.work.in_hand.take(ack.clone(), bytes);
         tracing::trace!(target: "tidewire::walk", "in hand");
         Some(Job {
-            message: wrapped.message,
+            message: wrapped.message.into(),
             ack,
-            delivery,
+            delivery: delivery.unwrap_or(counted),
             stored,
             created: self.created,
             grip,
+            seat,
         })
     }
 

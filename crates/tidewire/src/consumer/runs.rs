@@ -53,6 +53,9 @@ pub(super) struct Known {
     /// The last failure.
     #[serde(default)]
     pub(super) failure: Option<Failed>,
+    /// When it runs again, where it is not the server that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) due: Option<Timestamp>,
     /// The policy by which it is retried, where a rule chose one.
     #[serde(default)]
     pub(super) retry: Option<Retry>,

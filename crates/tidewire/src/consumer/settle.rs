@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidewire_core::{
     BoxError, Timestamp, Verdict,
     dead_letter::{Act, LetterId, Record, Trouble},
-    settlement::{Effect, Input, Keep, State, UNANSWERED},
+    settlement::{After, Effect, Input, Keep, State, UNANSWERED},
 };
 use tokio::time::timeout;
 
@@ -16,8 +16,10 @@ use super::{
     desk::{Desk, Failure, letter_class},
     gate::Pass,
     in_hand::Grip,
+    ordered::Seat,
     replay::Replay,
     runs::{Failed, Known},
+    say::{Fate, Said, stop},
 };
 use crate::{
     clock,
@@ -28,7 +30,7 @@ use crate::{
 /// A message in hand, before its handler.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) message: Message,
+    pub(super) message: Arc<Message>,
     /// Where it is settled.
     pub(super) ack: Subject,
     /// The number of this delivery.
@@ -37,48 +39,46 @@ pub(super) struct Job {
     /// When the stream was made.
     pub(super) created: Timestamp,
     pub(super) grip: Grip,
+    /// Its part in the order of its durable, where there is one.
+    pub(super) seat: Option<Seat>,
 }
 
 impl Job {
     /// Handles the message and settles it.
-    pub(super) async fn work(self, desk: &Desk) {
-        let Some(pass) = desk.gate.pass(&desk.stop).await else {
-            return self.give_back(&desk.sender).await;
+    pub(super) async fn work(self, desk: &Desk) -> Fate {
+        let Some(pass) = desk.gate.pass(stop(self.seat.as_ref(), desk)).await else {
+            self.give_back(&desk.sender).await;
+            return Fate::Left;
         };
-        let (ack, delivery) = (self.ack.clone(), self.delivery);
-        let case = match Case::open(self, pass, desk).await {
-            Ok(case) => case,
-            Err(Unopened { grip, settlement }) => {
-                return say(grip, ack, settlement, &desk.sender).await;
-            }
-        };
-        case.settle(delivery).await;
+        let delivery = self.delivery;
+        match Case::open(self, pass, desk).await {
+            Ok(case) => case.settle(delivery).await,
+            Err((job, said)) => job.say(said, desk).await,
+        }
     }
 
-    /// Gives the message back, for another instance to take at once.
+    /// Gives the message back, for another instance to take at once; one of an ordered durable comes again when the
+    /// next term begins, and in its place.
     pub(super) async fn give_back(self, sender: &Sender) {
+        if self.seat.is_some() {
+            return;
+        }
         let ack = self.ack.clone();
         drop(self.grip);
         send(sender, ack, Bytes::from_static(b"-NAK")).await;
     }
 }
 
-/// A message that needs no handling.
-struct Unopened {
-    grip: Grip,
-    settlement: Bytes,
-}
-
 /// One message from the moment at which its handler may run.
 struct Case<'a> {
     desk: &'a Desk,
+    job: Job,
+    /// The message as it was sent at first, where it is a replay.
     message: Arc<Message>,
-    ack: Subject,
     stored: StoredAt,
     created: Timestamp,
     letter: LetterId,
     replay: Option<Replay>,
-    grip: Grip,
     /// Until its handler has run, and while no breaker holds it back.
     pass: Option<Pass>,
     known: Known,
@@ -88,24 +88,15 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    async fn open(job: Job, pass: Pass, desk: &'a Desk) -> Result<Self, Unopened> {
-        let Job {
-            message,
-            ack,
-            stored,
-            created,
-            grip,
-            ..
-        } = job;
+    async fn open(job: Job, pass: Pass, desk: &'a Desk) -> Result<Self, (Job, Said)> {
         let mut case = Self {
             desk,
-            letter: LetterId::of(&stored.stream, created, stored.sequence),
-            message: Arc::new(message),
-            ack,
-            stored,
-            created,
+            letter: LetterId::of(&job.stored.stream, job.created, job.stored.sequence),
+            message: job.message.clone(),
+            stored: job.stored.clone(),
+            created: job.created,
+            job,
             replay: None,
-            grip,
             pass: Some(pass),
             known: Known::default(),
             after: None,
@@ -114,7 +105,7 @@ impl<'a> Case<'a> {
         if *case.stored.stream != *desk.service_stream {
             return Ok(case);
         }
-        let opened = match Replay::read(&case.message, &desk.letters).await {
+        let said = match Replay::read(&case.message, &desk.letters).await {
             // Nothing of ours: it is what it says it is, and a letter if that is nothing.
             Ok(None) => return Ok(case),
             Ok(Some((replay, message))) => {
@@ -125,37 +116,40 @@ impl<'a> Case<'a> {
                     return Ok(case);
                 }
                 // Somebody acted since: it was handled already, edited, or discarded.
-                Bytes::from_static(b"+ACK")
+                Said::Ack
             }
             Err(error) => {
                 tracing::error!(subject = %case.message.subject, error, "a replay cannot be read");
-                nak(Duration::from_secs(5))
+                Said::Nak(Duration::from_secs(5))
             }
         };
-        Err(Unopened {
-            grip: case.grip,
-            settlement: opened,
-        })
+        Err((case.job, said))
     }
 
-    async fn settle(mut self, delivery: u64) {
+    async fn settle(mut self, delivery: u64) -> Fate {
         let mut state = State::Arrived;
         let mut input = Input::Came { delivery };
         let mut suspect = None;
         loop {
-            if !self.grip.holds() {
+            if !self.holds() {
                 input = Input::LeaseLost;
             }
             let (next, effect) = state.step(input);
             state = next;
             input = match effect {
-                Effect::Read => Input::Runs(self.read().await),
+                Effect::Read => {
+                    let runs = self.read().await;
+                    if let Some(delay) = self.not_yet() {
+                        return self.say(Said::Nak(delay)).await;
+                    }
+                    Input::Runs(runs)
+                }
                 Effect::Mark { count, alone } => {
                     if alone && suspect.is_none() {
                         let desk = self.desk;
                         suspect = tokio::select! {
                             biased;
-                            () = desk.stop.cancelled() => None,
+                            () = stop(self.job.seat.as_ref(), desk).cancelled() => None,
                             guard = desk.suspect.lock() => Some(guard),
                         };
                     }
@@ -166,10 +160,17 @@ impl<'a> Case<'a> {
                     }
                 }
                 Effect::Run { attempt } => self.run(attempt).await,
-                Effect::Count { count } => Input::Counted(self.count(count).await),
+                Effect::Count { count } => {
+                    self.known.due = self.due(state);
+                    Input::Counted(self.count(count).await)
+                }
                 Effect::Wait => {
                     suspect = None;
-                    self.pass = self.desk.gate.pass_again(&self.desk.stop).await;
+                    self.pass = self
+                        .desk
+                        .gate
+                        .pass_again(stop(self.job.seat.as_ref(), self.desk))
+                        .await;
                     if self.pass.is_some() {
                         Input::Admitted
                     } else {
@@ -177,15 +178,11 @@ impl<'a> Case<'a> {
                     }
                 }
                 Effect::Keep(keep) => Input::Kept(self.keep(keep).await),
-                Effect::Ack if self.handled().await => return self.say(Bytes::from_static(b"+ACK")).await,
+                Effect::Ack if self.handled().await => return self.say(Said::Ack).await,
                 // What was done is on no record yet; the next delivery puts it there, and has an effect once more.
-                Effect::Ack => return self.say(nak(UNANSWERED)).await,
-                Effect::Nak(delay) => return self.say(nak(delay)).await,
-                Effect::Term => {
-                    return self
-                        .say(Bytes::from_static(b"+TERM it is in the dead letters"))
-                        .await;
-                }
+                Effect::Ack => return self.say(Said::Nak(UNANSWERED)).await,
+                Effect::Nak(delay) => return self.say(Said::Nak(delay)).await,
+                Effect::Term => return self.say(Said::Term).await,
                 Effect::Leave => {
                     let subject = self.message.subject.as_str();
                     tracing::warn!(
@@ -193,11 +190,31 @@ impl<'a> Case<'a> {
                         subject,
                         "the lease ran out; another attempt settles it"
                     );
-                    return;
+                    return Fate::Left;
                 }
-                Effect::Nothing => return,
+                Effect::Nothing => return Fate::Left,
             };
         }
+    }
+
+    /// Whether the message is surely ours still; of an ordered durable the term must be, too.
+    fn holds(&self) -> bool {
+        let in_term = self.job.seat.as_ref().is_none_or(|seat| seat.term.holds());
+        in_term && self.job.grip.holds()
+    }
+
+    /// When a message of an ordered durable runs again: it is not the server that waits.
+    fn due(&self, state: State) -> Option<Timestamp> {
+        match state {
+            State::Counting(After::Nak(delay)) if self.job.seat.is_some() => Some(clock::now_and(delay)),
+            _ => None,
+        }
+    }
+
+    /// How long a message of an ordered durable has to wait still: its delay outlives a parking and the process.
+    fn not_yet(&self) -> Option<Duration> {
+        let due = self.known.due.filter(|_| self.job.seat.is_some())?;
+        Some(due.since(clock::now())).filter(|left| !left.is_zero())
     }
 
     async fn read(&mut self) -> Option<tidewire_core::settlement::Runs> {
@@ -271,9 +288,9 @@ impl<'a> Case<'a> {
             desk.inbox.as_ref(),
         );
         let outbox = delivery.outbox.clone();
-        self.grip.patience(Some(desk.time_limit));
+        self.job.grip.patience(Some(desk.time_limit));
         let attempted = timeout(desk.time_limit, desk.route.attempt(delivery)).await;
-        self.grip.patience(None);
+        self.job.grip.patience(None);
         let outcome = match attempted {
             Ok((outcome, _)) => outcome,
             Err(_) => desk.route.timed_out(desk.time_limit),
@@ -392,23 +409,14 @@ impl<'a> Case<'a> {
         }
     }
 
-    async fn say(self, settlement: Bytes) {
-        say(self.grip, self.ack, settlement, &self.desk.sender).await;
+    async fn say(self, said: Said) -> Fate {
+        let fate = self.job.say(said, self.desk).await;
         tracing::trace!(target: "tidewire::walk", "settled");
+        fate
     }
 }
 
-fn nak(delay: Duration) -> Bytes {
-    format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into()
-}
-
-async fn say(grip: Grip, ack: Subject, settlement: Bytes, sender: &Sender) {
-    // Out of hand first: a mark that came after a nak would replace its delay.
-    drop(grip);
-    send(sender, ack, settlement).await;
-}
-
-async fn send(sender: &Sender, ack: Subject, payload: Bytes) {
+pub(super) async fn send(sender: &Sender, ack: Subject, payload: Bytes) {
     if let Err(error) = sender.tell(ack, payload).await {
         let error: BoxError = error.into();
         tracing::warn!(error, "a message could not be settled; it is delivered again");

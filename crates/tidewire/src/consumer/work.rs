@@ -9,9 +9,18 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::time::Instant;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    time::Instant,
+};
 
-use super::{desk::Desk, in_hand::InHand, settle::Job};
+use super::{
+    desk::Desk,
+    in_hand::InHand,
+    ordered::{Event, Events},
+    say::Fate,
+    settle::Job,
+};
 use crate::{crew::Crew, wiring::Wiring};
 
 /// What a handler is taken to need before the first was measured.
@@ -26,21 +35,41 @@ pub(crate) struct Work {
     pub(super) ack_wait: Duration,
     /// How long the handler took lately, in nanoseconds: a moving average.
     typical: Arc<AtomicU64>,
+    /// Where it is told what comes and what has run, if the durable is ordered by key.
+    order: Option<UnboundedSender<Event>>,
 }
 
 impl Work {
     /// Ready to work; what is in hand is marked as in progress until the service is over.
     pub(crate) fn new(wiring: &Wiring, desk: Desk, ack_wait: Duration) -> Self {
+        Self::start(wiring, desk, ack_wait, None)
+    }
+
+    /// The same for a durable that is ordered by key; whatever comes and has run is told to whoever keeps the order.
+    pub(crate) fn in_order(wiring: &Wiring, desk: Desk, ack_wait: Duration) -> (Self, Events) {
+        let (tell, events) = unbounded_channel();
+        (Self::start(wiring, desk, ack_wait, Some(tell)), Events(events))
+    }
+
+    fn start(wiring: &Wiring, desk: Desk, ack_wait: Duration, order: Option<UnboundedSender<Event>>) -> Self {
         let typical = Arc::new(AtomicU64::new(
             u64::try_from(FIRST_GUESS.as_nanos()).unwrap_or(u64::MAX),
         ));
         let (concurrency, desk) = (desk.route.concurrency, Arc::new(desk));
-        let (working, measured) = (desk.clone(), typical.clone());
+        let (working, measured, ended) = (desk.clone(), typical.clone(), order.clone());
         let crew = Crew::new(wiring.pool.clone(), concurrency, move |job: Job| {
             let (desk, measured) = (working.clone(), measured.clone());
+            let mut run = job.seat.as_ref().map(|seat| Run {
+                lane: seat.lane.clone(),
+                fate: Fate::Left,
+                tell: ended.clone(),
+            });
             async move {
                 let began = Instant::now();
-                job.work(&desk).await;
+                let fate = job.work(&desk).await;
+                if let Some(run) = &mut run {
+                    run.fate = fate;
+                }
                 average(&measured, began.elapsed());
             }
             .boxed()
@@ -54,12 +83,64 @@ impl Work {
             in_hand,
             ack_wait,
             typical,
+            order,
+        }
+    }
+
+    /// Takes up a message: as soon as there is room, or when those of its key before it are done.
+    pub(super) fn push(&self, job: Job) {
+        if job.seat.is_some() {
+            self.tell(Event::Came(Box::new(job)));
+        } else {
+            self.crew.push(job);
+        }
+    }
+
+    /// Tells whoever keeps the order.
+    pub(super) fn tell(&self, event: Event) {
+        if let Some(order) = &self.order {
+            // The receiver is there as long as the durable.
+            let _ = order.send(event);
+        }
+    }
+
+    /// Messages that wait or run.
+    pub(super) fn held(&self) -> usize {
+        match self.order {
+            // Most of them wait for others of their key.
+            Some(_) => self.in_hand.len(),
+            None => self.crew.len(),
+        }
+    }
+
+    /// Returns once at most `most` messages wait or run.
+    pub(super) async fn at_most(&self, most: usize) {
+        match self.order {
+            Some(_) => self.in_hand.at_most(most).await,
+            None => self.crew.at_most(most).await,
         }
     }
 
     /// How long the handler took lately.
     pub(super) fn typical(&self) -> Duration {
         Duration::from_nanos(self.typical.load(Ordering::Relaxed))
+    }
+}
+
+/// A run of a message in a lane, whose end is told however it ends: without it the lane would wait for ever.
+struct Run {
+    lane: Arc<str>,
+    fate: Fate,
+    tell: Option<UnboundedSender<Event>>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let fate = std::mem::replace(&mut self.fate, Fate::Left);
+        if let Some(tell) = &self.tell {
+            // Nobody hears it where the durable has ended.
+            let _ = tell.send(Event::Ended(self.lane.clone(), fate));
+        }
     }
 }
 

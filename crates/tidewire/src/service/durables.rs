@@ -10,7 +10,9 @@ use crate::{
     breaker::Breaker,
     bucket::Bucket,
     connection::Connection,
-    consumer::{ConsumerSpec, Depth, Desk, Gate, Runs, Work, declare},
+    consumer::{
+        ConsumerSpec, Depth, Desk, Events, Gate, Lease, Ordered, Parking, Puller, Runs, Work, declare,
+    },
     election::Patience,
     error_events::ErrorEvents,
     inbox::Inbox,
@@ -28,8 +30,36 @@ use crate::{
 pub(super) struct Ready {
     pub(super) specs: Vec<ConsumerSpec>,
     pub(super) depth: Depth,
-    pub(super) work: Work,
+    work: Work,
     pub(super) breaker: Breaker,
+    /// What keeps the order, where the durable is ordered by key.
+    order: Option<Order>,
+}
+
+struct Order {
+    events: Events,
+    lease: Lease,
+    parking: Arc<Parking>,
+}
+
+impl Ready {
+    /// Reads the consumers until the service stops.
+    pub(super) fn run(self, wiring: &Wiring) {
+        let work = self.work;
+        let mut pullers = self
+            .specs
+            .into_iter()
+            .map(|spec| Puller::new(wiring, spec, work.clone()))
+            .collect::<Vec<_>>();
+        match self.order {
+            Some(Order {
+                events,
+                lease,
+                parking,
+            }) => wiring.spawn(Ordered::new(wiring, work, events, pullers, lease, parking).run()),
+            None => pullers.drain(..).for_each(|puller| wiring.spawn(puller.run())),
+        }
+    }
 }
 
 type Sources = BTreeMap<String, Vec<String>>;
@@ -55,7 +85,7 @@ pub(super) async fn prepare(
             let config = find(nats, stream).await?;
             replicas = replicas.max(config.map_or(1, |config| config.num_replicas));
         }
-        durables.push((route, terms, sources));
+        durables.push((route, &**terms, sources));
     }
     let mut ready = BTreeMap::new();
     if durables.is_empty() {
@@ -63,11 +93,13 @@ pub(super) async fn prepare(
     }
     let service = &manifest.service;
     service_streams::ensure(nats, service, replicas).await?;
+    nothing_is_stranded(nats, service, &durables).await?;
     let shared = Shared {
         wiring,
         manifest,
         retry,
         by: format!("{service} {} ({instance})", manifest.version),
+        replicas,
         runs: Runs::bucket(nats, service, replicas).await?,
         inbox: if durables
             .iter()
@@ -83,16 +115,47 @@ pub(super) async fn prepare(
     };
     for (route, terms, sources) in durables {
         let (specs, depth) = shared.declare(route, terms, sources).await?;
-        let work = shared.work(route, terms);
+        let (work, order) = shared.work(route, terms).await?;
         let durable = Ready {
             specs,
             depth,
             work,
             breaker: terms.breaker.clone(),
+            order,
         };
         ready.insert(route.name.clone(), durable);
     }
     Ok(ready)
+}
+
+/// A durable that is not ordered by key reads no parked messages.
+async fn nothing_is_stranded(
+    nats: &Connection,
+    service: &str,
+    durables: &[(&Route, &DurableTerms, Sources)],
+) -> Result<(), StartError> {
+    for (durable, messages) in Parking::counts(nats, service).await? {
+        let declared = durables.iter().find(|(route, ..)| *route.name == *durable);
+        match declared {
+            Some((_, terms, _)) if terms.ordered => {}
+            Some(_) => {
+                return Err(StartError::Parked {
+                    stream: wire::service_stream(service),
+                    durable,
+                    messages,
+                });
+            }
+            None => {
+                tracing::error!(
+                    service,
+                    durable,
+                    messages,
+                    "messages are parked of a durable that is not declared"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the durables of one instance share.
@@ -101,6 +164,7 @@ struct Shared<'a> {
     manifest: &'a Manifest,
     retry: Retry,
     by: String,
+    replicas: usize,
     runs: Bucket,
     /// Where a durable needs one.
     inbox: Option<Bucket>,
@@ -127,6 +191,7 @@ impl Shared<'_> {
             start,
             ack_wait: terms.ack_wait,
             received: Received::default(),
+            pinned_for: terms.ordered.then(|| Lease::length(terms.ack_wait) * 3),
         };
         let mut specs: Vec<_> = sources
             .into_iter()
@@ -148,7 +213,7 @@ impl Shared<'_> {
     }
 
     /// The desk at which a durable's messages are worked on.
-    fn work(&self, route: &Route, terms: &DurableTerms) -> Work {
+    async fn work(&self, route: &Route, terms: &DurableTerms) -> Result<(Work, Option<Order>), StartError> {
         let policy = terms.policy(self.retry);
         let desk = Desk {
             service: self.manifest.service.clone(),
@@ -171,7 +236,21 @@ impl Shared<'_> {
             suspect: self.suspect.clone(),
             stop: self.wiring.stop.clone(),
         };
-        Work::new(self.wiring, desk, terms.ack_wait)
+        if !terms.ordered {
+            return Ok((Work::new(self.wiring, desk, terms.ack_wait), None));
+        }
+        let (nats, service) = (self.wiring.sender.connection(), &self.manifest.service);
+        let bucket = Lease::bucket(nats, service, self.replicas).await?;
+        let lasts = Lease::length(terms.ack_wait);
+        let lease = Lease::new(bucket, &route.name, &self.by, lasts);
+        let parking = Parking::new(nats, &self.letters, service, &route.name);
+        let (work, events) = Work::in_order(self.wiring, desk, terms.ack_wait);
+        let order = Order {
+            events,
+            lease,
+            parking,
+        };
+        Ok((work, Some(order)))
     }
 }
 

@@ -16,7 +16,6 @@ use super::{Service, check, durables, queue};
 use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
-    consumer::Puller,
     endpoint,
     hearing::{Heard, Hearing},
     listen, manifest_bucket,
@@ -193,7 +192,7 @@ pub(super) fn stream_of(message: &str) -> String {
 
 /// What is made ready before anything runs: a start that fails has handled nothing.
 enum Ready {
-    Durable(durables::Ready),
+    Durable(Box<durables::Ready>),
     Live(Hearing),
     Request(Hearing, Arc<EndpointStats>),
 }
@@ -227,7 +226,7 @@ async fn start_routes(
                     continue;
                 };
                 depth = Some(durable.depth);
-                Ready::Durable(durable)
+                Ready::Durable(Box::new(durable))
             }
             Carrier::Live { queue_group } => Ready::Live(hear(wiring, route, queue_group.as_ref()).await?),
             Carrier::Request { kind } => {
@@ -254,11 +253,9 @@ async fn start_routes(
                         .iter()
                         .map(|spec| (spec.stream.clone(), spec.name.clone()))
                         .collect(),
-                    breaker: durable.breaker,
+                    breaker: durable.breaker.clone(),
                 });
-                for spec in durable.specs {
-                    wiring.spawn(Puller::new(wiring, spec, durable.work.clone()).run());
-                }
+                durable.run(wiring);
             }
             Ready::Live(events) => wiring.spawn(listen::listen(wiring.clone(), route, events)),
             Ready::Request(requests, stats) => {

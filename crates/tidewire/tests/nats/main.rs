@@ -24,6 +24,7 @@ mod layers;
 mod letters;
 mod limits;
 mod live;
+mod ordered;
 mod raw;
 mod replays;
 mod requests;

@@ -66,8 +66,12 @@ async fn publish(
     ack.sequence
 }
 
-/// What `tidewire dlq replay` does: a record, and a copy for the handler.
 async fn replay(client: &Client, letter: &Kept) -> u64 {
+    replay_to(client, letter, "shipping", "ship").await
+}
+
+/// What `tidewire dlq replay` does: a record, and a copy for the handler.
+pub(crate) async fn replay_to(client: &Client, letter: &Kept, service: &str, durable: &str) -> u64 {
     let record = Record {
         act: Act::Replayed,
         by: "a test".into(),
@@ -103,7 +107,7 @@ async fn replay(client: &Client, letter: &Kept) -> u64 {
     let wrapped = letter.record.original.as_ref().unwrap().wrap(beside, "", 1 << 20);
     publish(
         client,
-        wire::retry_subject("shipping", "ship", id),
+        wire::retry_subject(service, durable, id),
         text(wrapped.headers),
         wrapped.body,
     )

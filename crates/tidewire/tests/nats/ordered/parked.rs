@@ -1,0 +1,176 @@
+//! Events that wait in the service's stream until one before them is done.
+
+use super::*;
+
+/// How many messages are parked.
+async fn parked(client: &Client) -> usize {
+    use futures_util::TryStreamExt;
+    let stream = jetstream(client).get_stream("TW_LEDGER").await.unwrap();
+    let subjects = stream.info_with_subjects("park.ledger.book.*").await.unwrap();
+    let counts: Vec<_> = subjects.try_collect().await.unwrap();
+    counts.into_iter().map(|(_, count)| count).sum()
+}
+
+#[tokio::test]
+async fn many_events_behind_one_that_fails_are_parked_and_handled_in_order_over_a_restart() {
+    let (server, world) = (server(), World::default().slow(Duration::from_millis(2)));
+    let client = connect(&server).await;
+    world.fails("k0", 0, Fails::Retry(1));
+    // Their stream is there before them.
+    publish(&client, 0, 0).await;
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    publish(&client, 1, 500).await;
+    eventually("the first and what follows it are parked", async || {
+        parked(&client).await == 500
+    })
+    .await;
+    all_quiet(&client).await;
+    assert_eq!(world.count(), 0);
+    // Other keys go on, and what comes later of this one is parked behind.
+    publish_from(&client, 3, 500, 520).await;
+    eventually("the other keys are handled", async || world.count() == 40).await;
+    all_quiet(&client).await;
+    assert_eq!(parked(&client).await, 520);
+    eventually("some of them are handled", async || world.of("k0").len() > 50).await;
+    running.stop().await.unwrap();
+    let left = parked(&client).await;
+    assert!(
+        left > 0 && left + world.of("k0").len() == 520,
+        "{left} are left, handled or parked"
+    );
+    // What comes while nobody is there stands behind what is parked.
+    publish_from(&client, 1, 520, 530).await;
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    eventually("all are handled", async || world.of("k0").len() == 530).await;
+    all_quiet(&client).await;
+    eventually("none is parked", async || parked(&client).await == 0).await;
+    assert_eq!(world.of("k0"), (0..530).collect::<Vec<_>>());
+    // The key is open again.
+    publish_from(&client, 1, 530, 540).await;
+    eventually("the last ones are handled", async || world.of("k0").len() == 540).await;
+    assert_eq!(world.of("k0"), (0..540).collect::<Vec<_>>());
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn parked_events_are_handled_in_order_by_whoever_takes_over_from_a_dead_instance() {
+    let (server, world) = (server(), World::default().slow(Duration::from_millis(2)));
+    let client = connect(&server).await;
+    (0..8).for_each(|key| world.fails(&format!("k{key}"), 3, Fails::Retry(1)));
+    publish(&client, 10, 100).await;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let nats = runtime
+        .spawn(tidewire::connect(server.url()))
+        .await
+        .unwrap()
+        .unwrap();
+    let starting = runtime.spawn(patient(&world).start(nats));
+    let running = starting.await.unwrap().unwrap();
+    eventually("some are parked", async || parked(&client).await > 200).await;
+    let second = patient(&world).start(connect(&server).await).await.unwrap();
+    // In the middle of parking.
+    runtime.shutdown_background();
+    std::mem::forget(running);
+    eventually("all are handled", async || world.count() >= 1000).await;
+    all_quiet(&client).await;
+    eventually("none is parked", async || parked(&client).await == 0).await;
+    world.is_in_order(10, 100);
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_parked_event_can_become_a_dead_letter_and_is_then_parked_no_more() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    // Parked after its first run, and rejected in the second one.
+    world.fails("k0", 0, Fails::Retry(1));
+    world.fails("k0", 4, Fails::Reject);
+    publish(&client, 1, 10).await;
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    eventually("they are parked", async || parked(&client).await == 10).await;
+    eventually("all others are handled", async || world.count() == 9).await;
+    eventually("none is parked", async || parked(&client).await == 0).await;
+    let letters = kept(&client).await;
+    assert_eq!(letters.len(), 1);
+    let original = letters[0].record.original.clone().unwrap();
+    assert_eq!((original.stream.as_str(), original.sequence), (PAYMENTS, 5));
+    assert_eq!(original.subject, "orders.payments.payment.processed.k0");
+    assert_eq!(world.of("k0"), [0, 1, 2, 3, 5, 6, 7, 8, 9]);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replay_of_a_key_that_is_parked_waits_behind_what_is_parked() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    world.fails("k0", 0, Fails::Reject);
+    world.fails("k0", 1, Fails::Retry(1));
+    publish(&client, 1, 5).await;
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    let letter = kept_reach(&client, 1).await.remove(0);
+    eventually("the rest is parked", async || parked(&client).await == 4).await;
+    world.0.failing.lock().unwrap().clear();
+    replay_to(&client, &letter, "ledger", "book").await;
+    eventually("the replay is parked too", async || parked(&client).await == 5).await;
+    eventually("all are handled", async || world.count() == 5).await;
+    assert_eq!(world.of("k0"), [1, 2, 3, 4, 0]);
+    let records = kept_reach(&client, 3).await;
+    assert_eq!(records[2].record.act, Act::Handled);
+    eventually("none is parked", async || parked(&client).await == 0).await;
+    running.stop().await.unwrap();
+}
+
+fn unordered(world: &World) -> Service<World> {
+    let durable = durable("book", book)
+        .concurrency(16)
+        .ack_wait(Duration::from_secs(6))
+        .retry(Retry::fixed(Duration::from_secs(3)).max_attempts(3));
+    Service::new("ledger", "1.0.0").state(world.clone()).on(durable)
+}
+
+#[tokio::test]
+async fn a_durable_that_becomes_ordered_repeats_nothing_and_one_that_ceases_to_be_strands_nothing() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    // It holds the ack floor, and all the others are done above it.
+    world.fails("k0", 0, Fails::Retry(1));
+    publish(&client, 50, 2).await;
+    let running = unordered(&world).start(connect(&server).await).await.unwrap();
+    eventually("the others are handled", async || world.count() == 99).await;
+    running.stop().await.unwrap();
+    let running = ledger(&world).start(connect(&server).await).await.unwrap();
+    eventually("the last one is handled", async || world.count() == 100).await;
+    publish_from(&client, 50, 2, 4).await;
+    eventually("what came later is handled", async || world.count() == 200).await;
+    all_quiet(&client).await;
+    running.stop().await.unwrap();
+    let runs: BTreeSet<_> = world.0.ran.lock().unwrap().iter().cloned().collect();
+    assert_eq!(
+        world.0.ran.lock().unwrap().len(),
+        runs.len(),
+        "nothing was run twice"
+    );
+
+    world.fails("k1", 4, Fails::Retry(1));
+    publish_from(&client, 2, 4, 8).await;
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    eventually("some are parked", async || parked(&client).await == 4).await;
+    running.stop().await.unwrap();
+    let refused = unordered(&world).start(connect(&server).await).await.unwrap_err();
+    let text = refused.to_string();
+    assert!(
+        matches!(refused, StartError::Parked { messages: 4, .. }),
+        "{text}"
+    );
+    assert!(
+        text.contains("`.ordered_by_key()` until none is parked"),
+        "{text}"
+    );
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    eventually("none is parked", async || parked(&client).await == 0).await;
+    running.stop().await.unwrap();
+    let running = unordered(&world).start(connect(&server).await).await.unwrap();
+    publish_from(&client, 2, 8, 9).await;
+    eventually("all are handled", async || world.count() == 210).await;
+    running.stop().await.unwrap();
+}

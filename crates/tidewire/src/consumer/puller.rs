@@ -103,6 +103,7 @@ impl Puller {
             Ok((inbox, mut messages)) => match Admission::begin(&self.js, &stream, &name, term).await {
                 Ok(admission) => {
                     self.admission = Some(admission);
+                    term.told().await;
                     self.pull(&inbox, &mut messages).await
                 }
                 Err(error) => Left::Lost(error.to_string()),

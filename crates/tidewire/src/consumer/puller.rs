@@ -109,6 +109,7 @@ impl Puller {
             Ok((inbox, mut messages)) => match Admission::begin(&js, &stream, &name, term).await {
                 Ok(admission) => {
                     self.admission = Some(admission);
+                    term.told().await;
                     self.pull(&inbox, &mut messages, connections).await
                 }
                 Err(error) => Left::Lost(error.to_string()),

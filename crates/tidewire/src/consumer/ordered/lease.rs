@@ -129,14 +129,18 @@ impl Lease {
     pub(super) async fn keep(&mut self, term: &Term) {
         let pause = self.lasts / 4;
         while term.holds() {
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = term.urged() => {}
+            }
             let began = Instant::now();
-            let baton = term.baton(Some(self.by.clone()));
+            let (baton, reading) = term.baton(Some(self.by.clone()));
             let left = term.until().saturating_duration_since(began);
             match timeout(left, self.write(&baton, self.sequence)).await {
                 Ok(Ok(Some(sequence))) => {
                     self.sequence = sequence;
                     term.extend(began + self.lasts);
+                    term.wrote(reading);
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(durable = self.durable, error, "the lease cannot be renewed");
@@ -151,7 +155,7 @@ impl Lease {
     /// Gives the lease to whoever wants it, where it is still held.
     pub(super) async fn release(&mut self, term: &Term) {
         if term.holds() {
-            let written = self.write(&term.baton(None), self.sequence).await;
+            let written = self.write(&term.baton(None).0, self.sequence).await;
             if let Err(error) = written {
                 tracing::warn!(
                     durable = self.durable,

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,6 +23,10 @@ pub(in crate::consumer) struct Term {
     /// Cancelled when nothing more is to begin.
     ended: CancellationToken,
     state: Mutex<State>,
+    /// Rings when the record of the lease is to be written at once.
+    urge: Notify,
+    /// How many of the consumers that are read the record of the lease knows.
+    written: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -50,6 +57,8 @@ impl Term {
                 told: baton.streams,
                 progress: BTreeMap::new(),
             }),
+            urge: Notify::new(),
+            written: watch::Sender::new(0),
         })
     }
 
@@ -102,6 +111,28 @@ impl Term {
         state.progress.insert(stream.to_owned(), progress);
     }
 
+    /// Returns once the record of the lease knows the consumers that are read so far, or the term is over. Nothing is
+    /// pulled before: the next active instance must know that they are its own to reset.
+    pub(in crate::consumer) async fn told(&self) {
+        let reading = self.lock().progress.len();
+        let mut written = self.written.subscribe();
+        self.urge.notify_one();
+        tokio::select! {
+            () = self.ended.cancelled() => {}
+            _ = written.wait_for(|known| *known >= reading) => {}
+        }
+    }
+
+    /// Returns when the record of the lease is to be written at once.
+    pub(super) async fn urged(&self) {
+        self.urge.notified().await;
+    }
+
+    /// A record with so many consumers of this term is written.
+    pub(super) fn wrote(&self, reading: usize) {
+        self.written.send_replace(reading);
+    }
+
     pub(in crate::consumer) fn took(&self, stream: &str, sequence: u64) -> Took {
         let mut state = self.lock();
         let progress = state.progress.entry(stream.to_owned()).or_default();
@@ -115,14 +146,14 @@ impl Term {
         }
     }
 
-    /// What the next active instance has to know.
-    pub(super) fn baton(&self, holder: Option<String>) -> Baton {
+    /// What the next active instance has to know, and how many consumers of this term are in it.
+    pub(super) fn baton(&self, holder: Option<String>) -> (Baton, usize) {
         let state = self.lock();
         let mut streams = state.told.clone();
         for (stream, progress) in &state.progress {
             streams.insert(stream.clone(), progress.place());
         }
-        Baton { holder, streams }
+        (Baton { holder, streams }, state.progress.len())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -147,6 +147,9 @@ impl Puller {
                 Left::Lost(reason) => reason,
             };
             self.find(reason).await;
+            if self.wiring.stop.is_cancelled() {
+                break;
+            }
         }
         self.give_back(self.take_waiting()).await;
         self.work.crew.at_most(0).await;

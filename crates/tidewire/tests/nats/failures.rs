@@ -110,3 +110,27 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     payments.bus().publish(&processed("p")).await.unwrap();
     seen.reaches(1).await;
 }
+
+/// Somebody deletes the stream itself: the service says so by name, and goes on where there is one again.
+#[tokio::test]
+async fn a_stream_that_is_deleted_is_named_and_read_again() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let first = payments().start(client.clone()).await.unwrap();
+    let shipping = Service::new("shipping", "1.0.0")
+        .state(seen.clone())
+        .on(durable("note", crate::support::note))
+        .start(client.clone())
+        .await
+        .unwrap();
+    jetstream(&client).delete_stream(PAYMENTS).await.unwrap();
+    let began = Instant::now();
+    let cause = "consumer-ORDERS__PAYMENTS-shipping__note";
+    eventually("it is named", async || shipping.not_ready().contains_key(cause)).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    first.stop().await.unwrap();
+    let again = payments().start(client.clone()).await.unwrap();
+    again.bus().publish(&processed("p")).await.unwrap();
+    seen.reaches(1).await;
+    eventually("it is ready", async || shipping.not_ready().is_empty()).await;
+}

@@ -139,6 +139,10 @@ impl Puller {
                 Left::Lost(reason) => reason,
             };
             self.find(reason).await;
+            // With a client that is dead every try fails at once.
+            if self.wiring.stop.is_cancelled() {
+                break;
+            }
         }
         self.give_back(self.take_waiting()).await;
         self.work.crew.at_most(0).await;

@@ -147,6 +147,7 @@ impl Puller {
                 Left::Lost(reason) => reason,
             };
             self.find(reason).await;
+            // With a client that is dead every try fails at once.
             if self.wiring.stop.is_cancelled() {
                 break;
             }

@@ -75,10 +75,6 @@ pub struct HandlerManifest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a service has a few of them, and they are read as they are written"
-)]
 pub enum Transport {
     /// From a stream through a durable consumer: at least once.
     Durable {

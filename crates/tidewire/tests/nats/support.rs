@@ -114,8 +114,12 @@ pub(crate) async fn kept_reach(client: &Client, count: usize) -> Vec<Kept> {
 /// Waits until nothing waits for a consumer and nothing is unacknowledged.
 pub(crate) async fn quiet(client: &Client, stream: &str, name: &str) {
     eventually(&format!("{name} is quiet"), async || {
-        let info = consumer(client, stream, name).await;
-        info.num_pending == 0 && info.num_ack_pending == 0
+        // A server that was killed a moment ago does not answer what was asked before.
+        let Ok(stream) = jetstream(client).get_stream(stream).await else {
+            return false;
+        };
+        let info = stream.consumer_info(name).await;
+        info.is_ok_and(|info| info.num_pending == 0 && info.num_ack_pending == 0)
     })
     .await;
 }

@@ -65,7 +65,8 @@ impl Admission {
             Ok::<_, BoxError>((info, 1))
         };
         let (info, next) = timeout(ANSWERED_WITHIN, resetting).await??;
-        term.begin(stream, info.created.to_string(), info.delivered.stream_sequence);
+        let (delivered, floor) = (info.delivered.stream_sequence, info.ack_floor.stream_sequence);
+        term.begin(stream, info.created.to_string(), delivered, floor);
         Ok(Self {
             term: term.clone(),
             pin: None,

@@ -48,7 +48,7 @@ pub(in crate::consumer) enum Took {
     Open,
     /// It was done before; only its ack is missing.
     Done,
-    /// It is in hand already: the server has given it up here.
+    /// It is in hand already, or comes behind later ones: the server has given it up here.
     Twice,
 }
 
@@ -60,8 +60,9 @@ impl Place {
 }
 
 impl Progress {
-    /// A term begins on the consumer that was made then, and has delivered so far as is said.
-    pub(super) fn begin(place: Option<Place>, consumer: String, delivered: u64) -> Self {
+    /// A term begins on the consumer that was made then, and has delivered so far as is said; up to `floor` all is
+    /// acknowledged.
+    pub(super) fn begin(place: Option<Place>, consumer: String, delivered: u64, floor: u64) -> Self {
         let mut place = place
             .filter(|place| place.is_of(&consumer))
             .unwrap_or_else(|| Place {
@@ -70,7 +71,7 @@ impl Progress {
                 ..Place::default()
             });
         Self {
-            before: std::mem::take(&mut place.open),
+            before: std::mem::take(&mut place.open).split_off(&(floor + 1)),
             place,
             seen: 0,
         }
@@ -82,12 +83,11 @@ impl Progress {
             return if is_new { Took::Open } else { Took::Twice };
         }
         if sequence <= self.seen {
-            let is_open = self.place.open.contains(&sequence);
+            // One that was skipped and comes late is not done either.
+            let is_open = self.place.open.contains(&sequence) || self.before.contains(&sequence);
             return if is_open { Took::Twice } else { Took::Done };
         }
         self.seen = sequence;
-        // They come in order: what was skipped is not in the stream any more.
-        self.before = self.before.split_off(&sequence);
         let was_open = self.before.remove(&sequence);
         if !was_open && sequence <= self.place.delivered {
             return Took::Done;
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn begin(place: Option<Place>) -> Progress {
-        Progress::begin(place, "then".into(), 0)
+        Progress::begin(place, "then".into(), 0, 0)
     }
 
     #[test]
@@ -145,15 +145,27 @@ mod tests {
     }
 
     #[test]
-    fn another_consumer_of_that_name_begins_anew_and_a_gap_in_the_stream_is_forgotten() {
+    fn another_consumer_of_that_name_begins_anew() {
+        let mut first = begin(None);
+        first.took(1);
+        let mut other = Progress::begin(Some(first.place()), "later".into(), 0, 0);
+        assert_eq!(other.took(1), Took::Open);
+    }
+
+    #[test]
+    fn a_message_that_is_skipped_is_not_taken_for_done_until_the_ack_floor_has_passed_it() {
         let mut first = begin(None);
         first.took(1);
         first.took(2);
-        let mut other = Progress::begin(Some(first.place()), "later".into(), 0);
-        assert_eq!(other.took(1), Took::Open);
         let mut second = begin(Some(first.place()));
-        assert_eq!(second.took(3), Took::Open);
-        assert_eq!(second.place().open, BTreeSet::from([3]));
+        assert_eq!(
+            [2, 1].map(|sequence| second.took(sequence)),
+            [Took::Open, Took::Twice]
+        );
+        let mut third = begin(Some(second.place()));
+        assert_eq!(third.took(1), Took::Open);
+        let passed = Progress::begin(Some(second.place()), "then".into(), 2, 1);
+        assert_eq!(passed.place().open, BTreeSet::from([2]));
     }
 
     #[test]
@@ -167,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_came_before_the_durable_was_ordered_is_handled_whenever_it_comes() {
-        let mut first = Progress::begin(None, "then".into(), 4);
+        let mut first = Progress::begin(None, "then".into(), 4, 0);
         let took: Vec<_> = [6, 2, 4].map(|sequence| first.took(sequence)).into();
         assert_eq!(took, [Took::Open, Took::Open, Took::Open]);
         for sequence in [6, 2, 4] {

@@ -103,11 +103,12 @@ impl Term {
         told.is_some_and(|place| place.is_of(consumer))
     }
 
-    /// The consumer on `stream` is read; it was made at the time `consumer`, and has delivered so far as is said.
-    pub(in crate::consumer) fn begin(&self, stream: &str, consumer: String, delivered: u64) {
+    /// The consumer on `stream` is read; it was made at the time `consumer`, and has delivered so far as is said,
+    /// of which all up to `floor` is acknowledged.
+    pub(in crate::consumer) fn begin(&self, stream: &str, consumer: String, delivered: u64, floor: u64) {
         let mut state = self.lock();
         let told = state.told.remove(stream);
-        let progress = Progress::begin(told, consumer, delivered);
+        let progress = Progress::begin(told, consumer, delivered, floor);
         state.progress.insert(stream.to_owned(), progress);
     }
 

@@ -134,13 +134,13 @@ async fn a_durable_that_becomes_ordered_repeats_nothing_and_one_that_ceases_to_b
     let client = connect(&server).await;
     // It holds the ack floor, and all the others are done above it.
     world.fails("k0", 0, Fails::Retry(1));
-    publish(&client, 50, 2).await;
+    publish(&client, 50, 1).await;
     let running = unordered(&world).start(connect(&server).await).await.unwrap();
-    eventually("the others are handled", async || world.count() == 99).await;
+    eventually("the others are handled", async || world.count() == 49).await;
     running.stop().await.unwrap();
     let running = ledger(&world).start(connect(&server).await).await.unwrap();
-    eventually("the last one is handled", async || world.count() == 100).await;
-    publish_from(&client, 50, 2, 4).await;
+    eventually("the last one is handled", async || world.count() == 50).await;
+    publish_from(&client, 50, 1, 4).await;
     eventually("what came later is handled", async || world.count() == 200).await;
     all_quiet(&client).await;
     running.stop().await.unwrap();

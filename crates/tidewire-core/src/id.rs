@@ -99,8 +99,21 @@ const fn prefix(kind: Kind) -> &'static str {
 
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// 26 digits that stand for all of `parts`, none of which runs into another.
+pub(crate) fn hash(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    base32(u128::from_be_bytes(bytes))
+}
+
 /// 128 bits in 26 digits, the first of them holding three bits.
-pub(crate) fn base32(mut bits: u128) -> String {
+fn base32(mut bits: u128) -> String {
     let mut text = [0; 26];
     for digit in text.iter_mut().rev() {
         *digit = DIGITS[(bits & 31) as usize];

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
-
-use crate::{MessageId, Timestamp, id::base32};
+use crate::{MessageId, Timestamp, id::hash};
 
 /// The same for every copy of a message, however often and where it is published: a hash of who made it and what they
 /// call it, or of its place where nobody calls it anything.
@@ -14,30 +12,23 @@ pub struct Identity(String);
 impl Identity {
     /// That of the message that `source` calls `id`. Two sources may give one id to two messages.
     pub fn of_message(source: &str, id: &MessageId) -> Self {
-        Self::hash([b"message", source.as_bytes(), id.as_str().as_bytes(), &[]])
+        Self(hash(&[
+            b"message",
+            source.as_bytes(),
+            id.as_str().as_bytes(),
+            &[],
+        ]))
     }
 
     /// That of a message without a name: its place in a stream, and when it was stored there, for a stream that was
     /// deleted and made again counts from 1 again.
     pub fn of_place(stream: &str, sequence: u64, stored: Timestamp) -> Self {
-        Self::hash([
+        Self(hash(&[
             b"place",
             stream.as_bytes(),
             &sequence.to_be_bytes(),
             stored.to_string().as_bytes(),
-        ])
-    }
-
-    fn hash(parts: [&[u8]; 4]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let digest = hash.finalize();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        Self(base32(u128::from_be_bytes(bytes)))
+        ]))
     }
 
     /// 26 digits and lower-case letters.

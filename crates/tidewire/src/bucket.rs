@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 use crate::{connection::Connection, guarded::store, start_error::StartError, stream::find};
 
+/// How long the end of a key's life is to be seen.
+const MARKED_FOR: Duration = Duration::from_secs(60);
 /// How long an answer is awaited.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,24 @@ pub(crate) enum Expect {
 }
 
 impl Bucket {
+    /// A bucket of one service's own, whose keys have lives; made where there is none.
+    pub(crate) async fn of_service(
+        nats: &Connection,
+        bucket: String,
+        description: String,
+        replicas: usize,
+    ) -> Result<Self, StartError> {
+        let config = Config {
+            bucket,
+            description,
+            history: 1,
+            limit_markers: Some(MARKED_FOR),
+            num_replicas: replicas,
+            ..Config::default()
+        };
+        Self::ensure(nats, config).await
+    }
+
     /// The bucket of this name, made where there is none, and mended where it lacks what was asked for.
     pub(crate) async fn ensure(nats: &Connection, config: Config) -> Result<Self, StartError> {
         let wanted = config.clone();

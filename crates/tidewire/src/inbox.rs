@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use async_nats::jetstream::kv;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use tidewire_core::{BoxError, Failure, Identity, MessageId, OrFail, Outgoing, wire};
@@ -54,15 +53,8 @@ impl Inbox {
         service: &str,
         replicas: usize,
     ) -> Result<Bucket, StartError> {
-        let config = kv::Config {
-            bucket: wire::inbox_bucket(service),
-            description: format!("what {service} has handled, and what it led to"),
-            history: 1,
-            limit_markers: Some(Duration::from_secs(60)),
-            num_replicas: replicas,
-            ..kv::Config::default()
-        };
-        Bucket::ensure(nats, config).await
+        let description = format!("what {service} has handled, and what it led to");
+        Bucket::of_service(nats, wire::inbox_bucket(service), description, replicas).await
     }
 
     pub(crate) fn new(bucket: Bucket, durable: Arc<str>) -> Self {

@@ -19,8 +19,11 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
 }
 
 async fn killed(report: &mut Report, scale: Scale) -> Outcome {
+    killed_under(report, "server", World::alone().await?, scale).await
+}
+
+pub(super) async fn killed_under(report: &mut Report, part: &str, mut world: World, scale: Scale) -> Outcome {
     let kills = scale.times(100, 2);
-    let mut world = World::alone().await?;
     let load = world.load(200, Kind::mixed);
     let worker = world.worker(&world.options()).await?;
     for _ in 0..kills {
@@ -34,12 +37,7 @@ async fn killed(report: &mut Report, scale: Scale) -> Outcome {
     load.stop().await;
     let books = world.books(QUIET_WITHIN).await?;
     worker.stop().await?;
-    report.row(
-        "server",
-        &format!("{kills} × SIGKILL of the server"),
-        &books,
-        None,
-    );
+    report.row(part, &format!("{kills} × SIGKILL of the server"), &books, None);
     Ok(())
 }
 

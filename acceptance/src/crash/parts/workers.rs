@@ -59,8 +59,11 @@ async fn at_every_step(report: &mut Report, scale: Scale) -> Outcome {
 
 /// Two workers, one of which is killed at any moment and started again.
 async fn at_any_moment(report: &mut Report, scale: Scale) -> Outcome {
+    one_of_two(report, "workers", World::alone().await?, scale).await
+}
+
+pub(super) async fn one_of_two(report: &mut Report, part: &str, world: World, scale: Scale) -> Outcome {
     let kills = scale.times(40, 4);
-    let world = World::alone().await?;
     let load = world.load(300, Kind::mixed);
     let mut workers = VecDeque::new();
     for _ in 0..2 {
@@ -80,6 +83,6 @@ async fn at_any_moment(report: &mut Report, scale: Scale) -> Outcome {
         worker.stop().await?;
     }
     let what = format!("{kills} × SIGKILL of one of two at any moment");
-    report.row("workers", &what, &books, None);
+    report.row(part, &what, &books, None);
     Ok(())
 }

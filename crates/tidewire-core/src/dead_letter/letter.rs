@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tidewire_subject::Subject;
 
 use super::{Act, Original, Record, Trouble};
-use crate::{Timestamp, id::base32};
+use crate::{Timestamp, id::hash};
 
 /// Names one message among all that a handler may fail on: a hash of its stream, of when that stream was made, and of
 /// its place in it.
@@ -58,19 +58,11 @@ pub enum LetterState {
 impl LetterId {
     /// The letter of the message at `sequence` of a stream that was made at `created`.
     pub fn of(stream: &str, created: Timestamp, sequence: u64) -> Self {
-        let mut hash = Sha256::new();
-        for part in [
+        Self(hash(&[
             stream.as_bytes(),
             created.to_string().as_bytes(),
             &sequence.to_be_bytes(),
-        ] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let digest = hash.finalize();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        Self(base32(u128::from_be_bytes(bytes)))
+        ]))
     }
 
     /// The text on the wire.

@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::kv;
 use serde::{Deserialize, Serialize};
 use tidewire_core::{
     BoxError, Retry, Timestamp,
@@ -78,15 +77,8 @@ impl Runs {
         service: &str,
         replicas: usize,
     ) -> Result<Bucket, StartError> {
-        let config = kv::Config {
-            bucket: wire::runs_bucket(service),
-            description: format!("how often {service} has run messages that failed"),
-            history: 1,
-            limit_markers: Some(Duration::from_secs(60)),
-            num_replicas: replicas,
-            ..kv::Config::default()
-        };
-        Bucket::ensure(nats, config).await
+        let description = format!("how often {service} has run messages that failed");
+        Bucket::of_service(nats, wire::runs_bucket(service), description, replicas).await
     }
 
     pub(crate) fn new(bucket: Bucket, durable: &str, longest: &Retry) -> Self {

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::kv;
 use tidewire_core::{BoxError, wire};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,15 +38,8 @@ impl Lease {
         service: &str,
         replicas: usize,
     ) -> Result<Bucket, StartError> {
-        let config = kv::Config {
-            bucket: wire::service_leases_bucket(service),
-            description: format!("which instance of {service} is the active one of a durable"),
-            history: 1,
-            limit_markers: Some(Duration::from_secs(60)),
-            num_replicas: replicas,
-            ..kv::Config::default()
-        };
-        Bucket::ensure(nats, config).await
+        let description = format!("which instance of {service} is the active one of a durable");
+        Bucket::of_service(nats, wire::service_leases_bucket(service), description, replicas).await
     }
 
     /// How long a lease lasts without a sign of life, by the ack wait of its durable: a sixth of it, from one second to

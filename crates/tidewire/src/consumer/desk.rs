@@ -11,7 +11,9 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{gate::Gate, runs::Runs};
-use crate::{error_events::ErrorEvents, inbox::Inbox, letters::Letters, route::Route, sender::Sender};
+use crate::{
+    error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, route::Route, sender::Sender,
+};
 
 /// One durable's handler, its limits, and where its failures go.
 #[derive(Debug)]
@@ -49,8 +51,7 @@ pub(super) struct Failure<'a> {
     pub(super) stream: &'a str,
     pub(super) sequence: u64,
     pub(super) letter: &'a LetterId,
-    pub(super) correlation_id: Option<String>,
-    pub(super) id: String,
+    pub(super) input: &'a Input,
 }
 
 impl Desk {
@@ -113,8 +114,8 @@ impl Desk {
             ),
         }
         let mut stamp = self.sender.stamp(Kind::Error);
-        stamp.correlation_id.clone_from(&failure.correlation_id);
-        stamp.causation_id = Some(failure.id.clone());
+        stamp.correlation_id = Some(failure.input.correlation_id().to_owned());
+        stamp.causation_id = Some(failure.input.id().to_string());
         let event = ErrorEvent {
             service: self.service.clone(),
             durable: self.durable().to_owned(),

@@ -308,19 +308,16 @@ impl<'a> Case<'a> {
         }
         self.known.discarded = verdict == Verdict::Discard;
         let now = clock::now();
-        if verdict != Verdict::Done {
-            let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
-            if !matches!(verdict, Verdict::Hold { .. }) {
-                self.known.failure = Some(Failed {
-                    class: letter_class(&outcome, verdict).to_owned(),
-                    error: outcome.error(),
-                    causes: outcome.causes(),
-                    first,
-                    last: now,
-                });
-            }
-        }
         let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
+        if !matches!(verdict, Verdict::Done | Verdict::Hold { .. }) {
+            self.known.failure = Some(Failed {
+                class: letter_class(&outcome, verdict).to_owned(),
+                error: outcome.error(),
+                causes: outcome.causes(),
+                first,
+                last: now,
+            });
+        }
         let since = now.since(first);
         desk.report(&Failure {
             outcome: &outcome,
@@ -332,8 +329,7 @@ impl<'a> Case<'a> {
             stream: &self.stored.stream,
             sequence: self.stored.sequence,
             letter: self.letter(),
-            correlation_id: Some(outbox.input().correlation_id().to_owned()),
-            id: outbox.input().id().to_string(),
+            input: outbox.input(),
         });
         Input::Ended {
             verdict,

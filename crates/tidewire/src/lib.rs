@@ -86,6 +86,7 @@ mod start_table;
 mod stream;
 mod subscription;
 mod tally;
+mod unheard;
 mod wiring;
 
 pub use ask::{Ask, AskError};

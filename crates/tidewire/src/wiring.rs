@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{health::Health, pool::Pool, revival, sender::Sender, tally::Counter};
+use crate::{health::Health, pool::Pool, revival, sender::Sender, tally::Counter, unheard::Unheard};
 
 /// The shared parts of one running service.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Wiring {
     pub(crate) health: Health,
     /// How many connections there were so far, those of clients that have died included.
     pub(crate) connections: watch::Receiver<u64>,
+    /// Acks that the server may not have.
+    pub(crate) unheard: Unheard,
 }
 
 impl Wiring {
@@ -36,6 +38,8 @@ impl Wiring {
         let (closed, over) = (CancellationToken::new(), CancellationToken::new());
         tokio::spawn(revival::count(nats.clone(), tell, over.clone()));
         tokio::spawn(revival::watch(nats.clone(), closed.clone(), over.clone()));
+        let unheard = Unheard::default();
+        tokio::spawn(unheard.clone().run(sender.clone(), over.clone()));
         let pool = Pool::start(over.clone())?;
         Ok(Self {
             sender,
@@ -47,6 +51,7 @@ impl Wiring {
             counter: Counter::default(),
             health: Health::default(),
             connections,
+            unheard,
         })
     }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{gate::Gate, runs::Runs};
 use crate::{
     error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, route::Route, sender::Sender,
+    unheard::Unheard,
 };
 
 /// One durable's handler, its limits, and where its failures go.
@@ -35,6 +36,7 @@ pub(crate) struct Desk {
     /// Where each message is to have one effect.
     pub(crate) inbox: Option<Inbox>,
     pub(crate) errors: ErrorEvents,
+    pub(crate) unheard: Unheard,
     /// Held by the one message of the instance that may have killed a process.
     pub(crate) suspect: Arc<Mutex<()>>,
     pub(crate) stop: CancellationToken,

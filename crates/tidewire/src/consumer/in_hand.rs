@@ -172,6 +172,12 @@ impl Grip {
         held.is_some_and(|held| held.ack.is_none() || held.until > Instant::now())
     }
 
+    /// How long it is surely ours.
+    pub(super) fn until(&self) -> Option<Instant> {
+        let state = self.in_hand.lock();
+        state.messages.get(&self.id).map(|held| held.until)
+    }
+
     /// Marks it as in progress for this much longer and then no more; without a time for as long as it is in hand.
     pub(super) fn patience(&self, time: Option<Duration>) {
         if let Some(held) = self.in_hand.lock().messages.get_mut(&self.id) {

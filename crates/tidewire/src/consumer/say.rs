@@ -72,9 +72,16 @@ impl Job {
     }
 
     async fn tell(self, said: Said, desk: &Desk) {
+        let payload = said.payload();
+        // A nak that is lost costs a longer delay; one that is said twice might end a run of somebody else.
+        if !matches!(said, Said::Nak(_))
+            && let Some(until) = self.grip.until()
+        {
+            desk.unheard.keep(self.ack.clone(), payload.clone(), until);
+        }
         // Out of hand first: a mark that came after a nak would replace its delay.
         drop(self.grip);
-        send(&desk.sender, self.ack, said.payload()).await;
+        send(&desk.sender, self.ack, payload).await;
     }
 }
 

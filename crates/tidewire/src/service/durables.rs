@@ -233,6 +233,7 @@ impl Shared<'_> {
                 .filter(|_| terms.quality == Quality::EffectivelyOnce)
                 .map(|bucket| Inbox::new(bucket, route.name.clone())),
             errors: self.errors.clone(),
+            unheard: self.wiring.unheard.clone(),
             suspect: self.suspect.clone(),
             stop: self.wiring.stop.clone(),
         };

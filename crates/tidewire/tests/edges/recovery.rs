@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -114,6 +115,42 @@ async fn a_connection_that_is_half_open() {
     log.says(Duration::from_secs(18), LOST).await;
     proxy.swallow(false);
     pair.is_well("open again").await;
+}
+
+/// From here on nothing more arrives at the server.
+async fn drown(State((seen, proxy)): State<(Seen, Arc<Proxy>)>, Event(paid): Event<PaymentProcessed>) {
+    proxy.swallow(true);
+    seen.note(paid.payment_id);
+}
+
+/// Its handler has run, and the ack went down with the connection: the message does not come again.
+#[tokio::test]
+async fn an_ack_that_was_lost_is_said_again() {
+    let (server, seen) = (Server::start().unwrap(), Seen::default());
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let payments = payments().start(nats.clone()).await.unwrap();
+    let proxy = Arc::new(Proxy::to(server.port()).await);
+    let service = Service::new("sea", "1.0.0")
+        .state((seen.clone(), proxy.clone()))
+        .on(durable("drown", drown));
+    let _service = service
+        .start(tidewire::connect(proxy.url()).await.unwrap())
+        .await
+        .unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    within(WELL_WITHIN, "its ack is lost", async || {
+        seen.has("p") && proxy.has_swallowed(b"+ACK")
+    })
+    .await;
+    proxy.swallow(false);
+    proxy.cut();
+    within(WELL_WITHIN, "the ack has arrived", async || {
+        let stream = nats.jetstream().get_stream(PAYMENTS).await.unwrap();
+        let info = stream.consumer_info("sea__drown").await.unwrap();
+        info.num_ack_pending == 0
+    })
+    .await;
+    assert_eq!(seen.len(), 1);
 }
 
 async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {

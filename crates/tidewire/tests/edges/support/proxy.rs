@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -14,19 +14,28 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    task::JoinSet,
 };
 
 /// Carries bytes both ways, until it is told to swallow them: no connection ends, and nothing arrives.
 pub(crate) struct Proxy {
     address: SocketAddr,
     swallows: Arc<AtomicBool>,
+    /// What it has swallowed so far.
+    swallowed: Swallowed,
+    connections: Arc<Mutex<JoinSet<()>>>,
 }
+
+type Swallowed = Arc<Mutex<Vec<u8>>>;
 
 impl Proxy {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, swallows) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let swallowing = swallows.clone();
+        let connections = Arc::new(Mutex::new(JoinSet::new()));
+        let swallowed = Swallowed::default();
+        let (swallowing, swallows_into) = (swallows.clone(), swallowed.clone());
+        let carried = connections.clone();
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
@@ -35,16 +44,29 @@ impl Proxy {
                 let half_open = Arc::new(AtomicBool::new(false));
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
-                tokio::spawn(carry(
+                let mut carried = carried.lock().unwrap();
+                carried.spawn(carry(
                     from_client,
                     to_server,
                     swallowing.clone(),
                     half_open.clone(),
+                    swallows_into.clone(),
                 ));
-                tokio::spawn(carry(from_server, to_client, swallowing.clone(), half_open));
+                carried.spawn(carry(
+                    from_server,
+                    to_client,
+                    swallowing.clone(),
+                    half_open,
+                    swallows_into.clone(),
+                ));
             }
         });
-        Self { address, swallows }
+        Self {
+            address,
+            swallows,
+            swallowed,
+            connections,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -55,6 +77,16 @@ impl Proxy {
     pub(crate) fn swallow(&self, on: bool) {
         self.swallows.store(on, Ordering::Relaxed);
     }
+
+    pub(crate) fn has_swallowed(&self, what: &[u8]) -> bool {
+        let swallowed = self.swallowed.lock().unwrap();
+        swallowed.windows(what.len()).any(|bytes| bytes == what)
+    }
+
+    /// Ends all connections; others can be made at once.
+    pub(crate) fn cut(&self) {
+        self.connections.lock().unwrap().abort_all();
+    }
 }
 
 async fn carry(
@@ -62,13 +94,16 @@ async fn carry(
     mut to: OwnedWriteHalf,
     swallows: Arc<AtomicBool>,
     half_open: Arc<AtomicBool>,
+    swallowed: Swallowed,
 ) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
         if swallows.load(Ordering::Relaxed) {
             half_open.store(true, Ordering::Relaxed);
         }
-        if !half_open.load(Ordering::Relaxed) && to.write_all(&bytes[..length]).await.is_err() {
+        if half_open.load(Ordering::Relaxed) {
+            swallowed.lock().unwrap().extend_from_slice(&bytes[..length]);
+        } else if to.write_all(&bytes[..length]).await.is_err() {
             return;
         }
     }

@@ -1,11 +1,13 @@
 //! A service with nothing but the permissions that it needs to run: its streams and consumers were made by another.
 
+use std::time::Duration;
+
 use tidewire::{Connect, Service, StartError, prelude::*};
 use tidewire_server::Server;
 
 use crate::support::{
     Log, NAMED_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN,
-    payments, process, processed, soon, till, within,
+    connect_as, payments, process, processed, soon, till, within,
 };
 
 /// All that a service needs which is called `cashier`, keeps the context `orders.payments`, emits and publishes
@@ -43,12 +45,31 @@ const SUBSCRIBE: [&str; 4] = [
     "orders.payments.payment.process.* cashier",
 ];
 
-fn config() -> String {
+/// What a durable that is ordered by key needs beside it: to be the one that reads, to begin where the last one ended, and
+/// to park what has to wait.
+const ORDERED: [&str; 12] = [
+    "$JS.API.STREAM.INFO.KV_TW_CASHIER_LEASES",
+    "$JS.API.STREAM.MSG.GET.KV_TW_CASHIER_LEASES",
+    "$KV.TW_CASHIER_LEASES.note",
+    "$JS.API.CONSUMER.UNPIN.ORDERS__PAYMENTS.cashier__note",
+    "$JS.API.CONSUMER.RESET.ORDERS__PAYMENTS.cashier__note",
+    "$JS.API.CONSUMER.UNPIN.TW_CASHIER.cashier__note",
+    "$JS.API.CONSUMER.RESET.TW_CASHIER.cashier__note",
+    "park.cashier.note",
+    "park.cashier.note.>",
+    "$JS.API.STREAM.PURGE.TW_CASHIER",
+    "$JS.API.STREAM.MSG.GET.TW_CASHIER",
+    "$JS.API.STREAM.MSG.DELETE.TW_CASHIER",
+];
+
+/// Users whose passwords are their names: `admin` may do everything, `cashier` what is written above and `more`.
+fn config(more: &[&str]) -> String {
+    let publish = [&PUBLISH[..], more].concat();
     format!(
         "authorization {{ users: [
             {{ user: admin, password: admin }}
             {{ user: cashier, password: cashier, permissions: {{
-                publish: {PUBLISH:?}, subscribe: {SUBSCRIBE:?}, allow_responses: true
+                publish: {publish:?}, subscribe: {SUBSCRIBE:?}, allow_responses: true
             }} }}
         ] }}"
     )
@@ -77,7 +98,7 @@ fn cashier(seen: &Seen) -> Service<Seen> {
 #[tokio::test]
 async fn a_service_with_nothing_but_what_it_needs() {
     let (log, _guard) = Log::listen();
-    let server = Server::builder().config(config()).start().unwrap();
+    let server = Server::builder().config(config(&[])).start().unwrap();
     let admin = Connect::to(server.url())
         .user("admin", "admin")
         .connect()
@@ -136,4 +157,56 @@ async fn a_service_with_nothing_but_what_it_needs() {
     assert_eq!(log.find("the server refused"), None);
     // Its inbox is its own.
     assert!(nats.client().new_inbox().starts_with("_INBOX_cashier."));
+}
+
+/// Fails the first time.
+async fn book(
+    State(seen): State<Seen>,
+    Attempt(attempt): Attempt,
+    Event(paid): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    seen.note(format!("{attempt}"));
+    match attempt {
+        1 => Err(paid.payment_id).or_retry(),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn a_durable_that_is_ordered_by_key_with_nothing_but_what_it_needs() {
+    let (log, _guard) = Log::listen();
+    let server = Server::builder().config(config(&ORDERED)).start().unwrap();
+    let admin = connect_as(&server, "admin").await;
+    let payments = payments().start(admin.clone()).await.unwrap();
+    let seen = Seen::default();
+    let ledger = || {
+        // Longer than a message is held: it is parked.
+        let patient = Retry::fixed(Duration::from_secs(11)).max_attempts(3);
+        Service::new("cashier", "1.0.0")
+            .state(seen.clone())
+            .on(durable("note", book).ordered_by_key().retry(patient))
+    };
+    let first = ledger().start(admin.clone()).await.unwrap();
+    first.stop().await.unwrap();
+    let connect = Connect::to(server.url())
+        .user("cashier", "cashier")
+        .service("cashier");
+    let nats = connect.connect().await.unwrap();
+    let running = ledger().start(nats).await.unwrap();
+    log.forget();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    within(2 * WELL_WITHIN, "it is handled after it was parked", async || {
+        seen.has("2")
+    })
+    .await;
+    let stream = admin.jetstream().get_stream("TW_CASHIER").await.unwrap();
+    within(WELL_WITHIN, "it is parked no more", async || {
+        let last = stream
+            .get_last_raw_message_by_subject("park.cashier.note.p")
+            .await;
+        last.is_err()
+    })
+    .await;
+    running.stop().await.unwrap();
+    assert_eq!(log.find("the server refused"), None);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends so where it fails")]
 
 mod bad_input;
+mod clusters;
 mod contexts;
 mod credentials;
 mod dead;

@@ -7,11 +7,11 @@ use std::{
 };
 
 use tidewire::{Connect, Connection, Running, prelude::*};
-use tidewire_server::{Cluster, Server};
+use tidewire_server::Server;
 
 use crate::support::{
-    Log, NAMED_WITHIN, Operator, PAYMENTS, PaymentFailed, PaymentProcessed, Proxy, Reloadable, Seen,
-    WELL_WITHIN, connect_as, payments, processed, shipping, soon, stream, users, within,
+    Log, NAMED_WITHIN, Operator, PAYMENTS, PaymentProcessed, Proxy, Reloadable, Seen, WELL_WITHIN,
+    connect_as, payments, processed, shipping, users, within,
 };
 
 /// A service that publishes and one that handles, over one connection.
@@ -151,52 +151,4 @@ async fn an_ack_that_was_lost_is_said_again() {
     })
     .await;
     assert_eq!(seen.len(), 1);
-}
-
-async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
-    seen.note(paid.payment_id);
-}
-
-#[tokio::test]
-async fn a_cluster_that_loses_the_node_that_leads() {
-    let mut cluster = tokio::task::spawn_blocking(|| Cluster::start(3))
-        .await
-        .unwrap()
-        .unwrap();
-    let nats = tidewire::connect(cluster.url()).await.unwrap();
-    let (seen, replicated) = (Seen::default(), || Context::new("orders.payments").replicas(3));
-    let service = Service::new("payments", "1.0.0")
-        .state(seen.clone())
-        .context(replicated())
-        .publishes::<PaymentProcessed>()
-        .on(durable("note", note));
-    let service = service.start(nats.clone()).await.unwrap();
-    let bus = service.bus();
-    bus.publish(&processed("before")).await.unwrap();
-    within(WELL_WITHIN, "it is handled", async || seen.has("before")).await;
-    let leader = stream(&nats, PAYMENTS).await.cluster.unwrap().leader.unwrap();
-    let leader: usize = leader.trim_start_matches("node-").parse().unwrap();
-    cluster.node_mut(leader).kill().unwrap();
-    let killed = Instant::now();
-    let publishes = async {
-        for number in 0..20 {
-            let event = processed(format!("after-{number}"));
-            let published = soon(WELL_WITHIN, "it is stored", bus.publish(&event));
-            published.await.unwrap();
-        }
-        within(WELL_WITHIN, "all are handled", async || seen.has("after-19")).await;
-        killed.elapsed()
-    };
-    // A service that adds to the stream starts now, too.
-    let more = Service::new("refunds", "1.0.0")
-        .context(replicated())
-        .publishes::<PaymentFailed>();
-    let (well_again, more) = tokio::join!(
-        publishes,
-        soon(2 * WELL_WITHIN, "it starts", more.start(nats.clone()))
-    );
-    more.unwrap();
-    assert!(well_again < WELL_WITHIN, "{well_again:?}");
-    let leases = stream(&nats, "KV_TIDEWIRE_LEASES").await;
-    assert_eq!(leases.config.num_replicas, 3, "they outlive a node as well");
 }

@@ -1,0 +1,124 @@
+//! A cluster of three nodes that loses the one that leads.
+
+use std::time::{Duration, Instant};
+
+use tidewire::{Connection, prelude::*};
+use tidewire_server::Cluster;
+
+use crate::support::{
+    PAYMENTS, PaymentFailed, PaymentProcessed, Seen, WELL_WITHIN, processed, soon, stream, within,
+};
+
+async fn three_nodes() -> (Cluster, Connection) {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(3)).await;
+    let cluster = cluster.unwrap().unwrap();
+    let nats = tidewire::connect(cluster.url()).await.unwrap();
+    (cluster, nats)
+}
+
+/// Kills the node that leads the stream.
+async fn kill_leader(cluster: &mut Cluster, nats: &Connection) {
+    let leader = stream(nats, PAYMENTS).await.cluster.unwrap().leader.unwrap();
+    let leader: usize = leader.trim_start_matches("node-").parse().unwrap();
+    cluster.node_mut(leader).kill().unwrap();
+}
+
+async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
+    seen.note(paid.payment_id);
+}
+
+#[tokio::test]
+async fn a_cluster_that_loses_the_node_that_leads() {
+    let (mut cluster, nats) = three_nodes().await;
+    let (seen, replicated) = (Seen::default(), || Context::new("orders.payments").replicas(3));
+    let service = Service::new("payments", "1.0.0")
+        .state(seen.clone())
+        .context(replicated())
+        .publishes::<PaymentProcessed>()
+        .on(durable("note", note));
+    let service = service.start(nats.clone()).await.unwrap();
+    let bus = service.bus();
+    bus.publish(&processed("before")).await.unwrap();
+    within(WELL_WITHIN, "it is handled", async || seen.has("before")).await;
+    kill_leader(&mut cluster, &nats).await;
+    let killed = Instant::now();
+    let publishes = async {
+        for number in 0..20 {
+            let event = processed(format!("after-{number}"));
+            let published = soon(WELL_WITHIN, "it is stored", bus.publish(&event));
+            published.await.unwrap();
+        }
+        within(WELL_WITHIN, "all are handled", async || seen.has("after-19")).await;
+        killed.elapsed()
+    };
+    // A service that adds to the stream starts now, too.
+    let more = Service::new("refunds", "1.0.0")
+        .context(replicated())
+        .publishes::<PaymentFailed>();
+    let (well_again, more) = tokio::join!(
+        publishes,
+        soon(2 * WELL_WITHIN, "it starts", more.start(nats.clone()))
+    );
+    more.unwrap();
+    assert!(well_again < WELL_WITHIN, "{well_again:?}");
+    let leases = stream(&nats, "KV_TIDEWIRE_LEASES").await;
+    assert_eq!(leases.config.num_replicas, 3, "they outlive a node as well");
+}
+
+async fn book(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
+    // Some are in hand whenever the node dies.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    seen.note(format!("{}/{}", paid.payment_id, paid.note));
+}
+
+/// Its lease, its consumer and its stream all have to find another leader.
+#[tokio::test]
+async fn a_durable_that_is_ordered_by_key_keeps_its_order() {
+    const KEYS: usize = 8;
+    const EACH: usize = 40;
+    let (mut cluster, nats) = three_nodes().await;
+    let seen = Seen::default();
+    let ledger = Service::new("ledger", "1.0.0")
+        .state(seen.clone())
+        .context(Context::new("orders.payments").replicas(3))
+        .publishes::<PaymentProcessed>()
+        .on(durable("book", book).ordered_by_key().concurrency(4));
+    let ledger = ledger.start(nats.clone()).await.unwrap();
+    let bus = ledger.bus();
+    let half = seen.clone();
+    let publishes = async {
+        for number in 0..EACH {
+            for key in 0..KEYS {
+                let mut event = processed(format!("k{key}"));
+                event.note = number.to_string();
+                soon(2 * WELL_WITHIN, "it is stored", bus.publish(&event))
+                    .await
+                    .unwrap();
+            }
+        }
+    };
+    let kill = async {
+        within(WELL_WITHIN, "some are handled", async || {
+            half.len() > KEYS * EACH / 4
+        })
+        .await;
+        kill_leader(&mut cluster, &nats).await;
+    };
+    tokio::join!(publishes, kill);
+    within(3 * WELL_WITHIN, "all are handled", async || {
+        (0..KEYS).all(|key| seen.has(&format!("k{key}/{}", EACH - 1)))
+    })
+    .await;
+    let all = seen.all();
+    for key in 0..KEYS {
+        let prefix = format!("k{key}/");
+        let numbers = all.iter().filter_map(|seen| seen.strip_prefix(&prefix));
+        let mut first_runs: Vec<usize> = Vec::new();
+        for number in numbers.map(|number| number.parse().unwrap()) {
+            if !first_runs.contains(&number) {
+                first_runs.push(number);
+            }
+        }
+        assert_eq!(first_runs, (0..EACH).collect::<Vec<_>>(), "of {prefix}");
+    }
+}

@@ -160,6 +160,23 @@ impl Quarantine {
         } else {
             spec.filters.as_slice()
         };
+        let mut failed = None;
+        let mut left = MOST;
+        // First where it most likely is: behind a message that is tried again for long, all that lies between is settled.
+        for range in spec.received.suspects(place.delivered) {
+            for filter in filters {
+                let mut reader = Reader::new(nats, &spec.stream, filter, *range.start(), *range.end());
+                while left > 0
+                    && let Some(message) = reader.next().await?
+                {
+                    left -= 1;
+                    if let Some(poison) = Poison::of(&message) {
+                        let put_away = self.put_away(nats, spec, place, &message, poison);
+                        failed = put_away.await.err().or(failed);
+                    }
+                }
+            }
+        }
         let lost = lost::of_this_instance(
             nats,
             spec,
@@ -171,8 +188,6 @@ impl Quarantine {
         .await;
         let look = if lost.is_some() { Look::Whole } else { Look::Unsure };
         let lost = lost.unwrap_or_default();
-        let mut failed = None;
-        let mut left = MOST;
         for (number, filter) in filters.iter().enumerate() {
             let from = self.places.get(&(index, number)).copied();
             let mut reader = Reader::new(
@@ -184,13 +199,12 @@ impl Quarantine {
             );
             while let Some(message) = reader.next().await? {
                 if let Some(poison) = Poison::of(&message) {
-                    if let Err(error) = self.put_away(nats, spec, place, &message, poison).await {
-                        failed = Some(error);
-                    }
+                    let put_away = self.put_away(nats, spec, place, &message, poison);
+                    failed = put_away.await.err().or(failed);
                 } else if lost.iter().any(|range| range.contains(&message.sequence)) {
                     settle::give_back(nats, spec, place, &message).await?;
                 }
-                left -= 1;
+                left = left.saturating_sub(1);
                 if left == 0 {
                     self.places.insert((index, number), message.sequence + 1);
                     return Ok(Look::Cut);

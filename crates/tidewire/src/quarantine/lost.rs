@@ -65,6 +65,14 @@ impl Received {
         self.lock().gaps.clear();
     }
 
+    /// What a message that cost the last connection is among, most likely: it was delivered, and this instance has not
+    /// received it.
+    pub(super) fn suspects(&self, delivered: u64) -> Vec<RangeInclusive<u64>> {
+        let state = self.lock();
+        let last = (state.fresh && delivered > state.highest).then(|| state.highest + 1..=delivered);
+        last.into_iter().chain(state.gaps.iter().rev().cloned()).collect()
+    }
+
     fn may_have_lost(&self, delivered: u64) -> bool {
         let state = self.lock();
         !state.gaps.is_empty() || state.fresh && delivered > state.highest
@@ -155,8 +163,10 @@ mod tests {
         received.came(7);
         received.came(17);
         received.came(18);
+        assert_eq!(received.suspects(20), [14..=16]);
         assert_eq!(received.lost(20), [14..=16], "what is on its way comes");
         received.anew();
+        assert_eq!(received.suspects(20), [19..=20]);
         assert_eq!(received.lost(20), [19..=20]);
         assert_eq!(received.lost(20), []);
     }

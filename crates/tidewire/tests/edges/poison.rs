@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use tidewire::{
     Connection,
     async_nats::jetstream::consumer::Info,
@@ -222,6 +223,44 @@ async fn what_was_lost_with_the_client_comes_at_once() {
     let within_the_ack_wait = Duration::from_secs(20);
     within(within_the_ack_wait, "all are handled", async || seen.len() == 50).await;
     nothing_waits(&operator, "shipping__note").await;
+}
+
+async fn refuse_the_first(Event(paid): Event<PaymentProcessed>) -> Result<(), Failure> {
+    match paid.payment_id.as_str() {
+        "first" => Err("not before tomorrow").or_retry_after(Duration::from_secs(3600)),
+        _ => Ok(()),
+    }
+}
+
+/// Far behind a message that waits for its next run: what lies between them is not read before it.
+#[tokio::test]
+async fn a_poison_behind_more_messages_than_one_look_reads() {
+    const BETWEEN: u64 = 10_500;
+    let (log, _guard) = Log::listen();
+    let server = Server::start().unwrap();
+    let operator = tidewire::connect(server.url()).await.unwrap();
+    let payments = payments().start(operator.clone()).await.unwrap();
+    let service = Service::new("shipping", "1.0.0").on(durable("note", refuse_the_first));
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let _service = service.start(nats).await.unwrap();
+    payments.bus().publish(&processed("first")).await.unwrap();
+    let js = operator.jetstream();
+    let body = r#"{"type":"event","id":"e","timestamp":"2026-03-20T10:00:00Z","data":{"payment_id":"p"},"metadata":{}}"#;
+    let publishes = (0..BETWEEN).map(|_| async {
+        let sent = js.publish("orders.payments.payment.processed.p", body.into());
+        sent.await.unwrap().await.unwrap();
+    });
+    let publishes = futures_util::stream::iter(publishes).buffer_unordered(256);
+    publishes.collect::<()>().await;
+    within(2 * GOES_ON_WITHIN, "all but the first are handled", async || {
+        let info = consumer(&operator, "shipping__note").await;
+        (info.num_ack_pending, info.num_pending) == (1, 0)
+    })
+    .await;
+    publish_raw(server.port(), SUBJECT, NO_COLON, PAYLOAD);
+    log.says(GOES_ON_WITHIN, "it is in the dead letters, and the rest goes on")
+        .await;
+    assert_eq!(log.find("more waits than one look"), None);
 }
 
 /// All that the service needs to run, and to put away what no client can take. It may settle in the second layout of ack

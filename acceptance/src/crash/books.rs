@@ -6,7 +6,13 @@ use std::{collections::HashSet, error::Error, fmt::Write as _, path::Path, time:
 use futures_util::StreamExt as _;
 use tidewire::{
     Connection,
-    async_nats::{self, jetstream::consumer},
+    async_nats::{
+        self,
+        jetstream::{
+            consumer::{self, Info},
+            stream::LastRawMessageErrorKind,
+        },
+    },
     dead_letter::{Act, Record},
     wire,
 };
@@ -249,7 +255,13 @@ pub(crate) async fn quiet(nats: &Connection, within: Duration) -> Result<(), Str
             Err(error) => Err(error.to_string()),
         };
         let state = match info {
-            Ok(info) if info.num_pending == 0 && info.num_ack_pending == 0 => return Ok(()),
+            Ok(info)
+                if info.num_pending == 0
+                    && info.num_ack_pending == 0
+                    && info.delivered.stream_sequence >= last_job(nats, &info).await =>
+            {
+                return Ok(());
+            }
             Ok(info) => format!(
                 "{} pending, {} unacknowledged",
                 info.num_pending, info.num_ack_pending
@@ -262,6 +274,25 @@ pub(crate) async fn quiet(nats: &Connection, within: Duration) -> Result<(), Str
         }
         sleep(LOOK).await;
     }
+}
+
+/// The sequence of the last message that the consumer's filter matches: a message is confirmed to its publisher a moment
+/// before the consumer counts it. Out of reach where it cannot be read.
+async fn last_job(nats: &Connection, info: &Info) -> u64 {
+    let mut last = 0;
+    let config = &info.config;
+    let filters = config.filter_subjects.iter().chain([&config.filter_subject]);
+    for filter in filters.filter(|filter| !filter.is_empty()) {
+        let Ok(stream) = nats.jetstream().get_stream_no_info(JOBS).await else {
+            return u64::MAX;
+        };
+        last = match stream.get_last_raw_message_by_subject(filter).await {
+            Ok(message) => last.max(message.sequence),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => last,
+            Err(_) => return u64::MAX,
+        };
+    }
+    last
 }
 
 /// Reads a stream from its first message to its last.

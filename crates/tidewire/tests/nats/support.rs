@@ -8,7 +8,10 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::{
-    async_nats::{Client, jetstream},
+    async_nats::{
+        Client,
+        jetstream::{self, stream::Stream},
+    },
     dead_letter::Record,
     prelude::*,
     wire,
@@ -118,10 +121,26 @@ pub(crate) async fn quiet(client: &Client, stream: &str, name: &str) {
         let Ok(stream) = jetstream(client).get_stream(stream).await else {
             return false;
         };
-        let info = stream.consumer_info(name).await;
-        info.is_ok_and(|info| info.num_pending == 0 && info.num_ack_pending == 0)
+        let Ok(info) = stream.consumer_info(name).await else {
+            return false;
+        };
+        // A message is confirmed to its publisher a moment before the consumer counts it.
+        let last = last_of(&stream, &info.config.filter_subjects, &info.config.filter_subject).await;
+        info.num_pending == 0 && info.num_ack_pending == 0 && info.delivered.stream_sequence >= last
     })
     .await;
+}
+
+/// The sequence of the last message that a consumer's filters match.
+async fn last_of<I>(stream: &Stream<I>, filters: &[String], filter: &str) -> u64 {
+    let mut last = 0;
+    let filters = filters.iter().map(String::as_str).chain([filter]);
+    for filter in filters.filter(|filter| !filter.is_empty()) {
+        if let Ok(message) = stream.get_last_raw_message_by_subject(filter).await {
+            last = last.max(message.sequence);
+        }
+    }
+    last
 }
 
 /// What handlers have seen, in their order.

@@ -5,12 +5,16 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{kv::Config, message::StreamMessage, stream::LastRawMessageErrorKind};
+use async_nats::jetstream::{
+    context::CreateKeyValueErrorKind, kv::Config, message::StreamMessage, stream::LastRawMessageErrorKind,
+};
 use bytes::Bytes;
 use tidewire_core::{BoxError, wire};
 use tokio::time::timeout;
 
-use crate::{connection::Connection, guarded::store, start_error::StartError, stream::find};
+use crate::{
+    connection::Connection, election::Patience, guarded::store, start_error::StartError, stream::find,
+};
 
 /// How long the end of a key's life is to be seen.
 const MARKED_FOR: Duration = Duration::from_secs(60);
@@ -47,7 +51,8 @@ pub(crate) enum Expect {
 }
 
 impl Bucket {
-    /// A bucket of one service's own, whose keys have lives; made where there is none.
+    /// A bucket of one service's own, whose keys have lives; made where there is none, after an election that is going
+    /// on.
     pub(crate) async fn of_service(
         nats: &Connection,
         bucket: String,
@@ -62,7 +67,13 @@ impl Bucket {
             num_replicas: replicas,
             ..Config::default()
         };
-        Self::ensure(nats, config).await
+        let patience = Patience::begins();
+        loop {
+            match Self::ensure(nats, config.clone()).await {
+                Err(error) => patience.with(error).await?,
+                done => return done,
+            }
+        }
     }
 
     /// The bucket of this name, made where there is none, and mended where it lacks what was asked for.
@@ -73,8 +84,17 @@ impl Bucket {
             Ok(found) => found,
             Err(_) => match js.create_key_value(config).await {
                 Ok(made) => made,
-                // Somebody else made it at the same moment.
-                Err(_) => js.get_key_value(&name).await.map_err(StartError::jetstream)?,
+                Err(error) => match js.get_key_value(&name).await {
+                    // Somebody else made it at the same moment.
+                    Ok(found) => found,
+                    Err(_) if error.kind() == CreateKeyValueErrorKind::BucketCreate => {
+                        return Err(StartError::StreamRefused {
+                            stream: format!("KV_{name}"),
+                            source: error.into(),
+                        });
+                    }
+                    Err(_) => return Err(StartError::jetstream(error)),
+                },
             },
         };
         let below = store.put_prefix.as_ref().unwrap_or(&store.prefix);
@@ -109,10 +129,9 @@ impl Bucket {
             return Ok(());
         }
         let updated = self.nats.jetstream().update_stream(&better).await;
-        updated.map(drop).map_err(|source| StartError::StreamRefused {
-            stream: self.stream.clone(),
-            source: source.into(),
-        })
+        updated
+            .map(drop)
+            .map_err(|error| StartError::of_stream(&self.stream, error))
     }
 
     /// The most that a value may have, its headers included.

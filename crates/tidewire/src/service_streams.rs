@@ -80,10 +80,7 @@ async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<(), StartError
             Ok(_) => Ok(()),
             // Another service made it at the same moment, with as many replicas as it has.
             Err(_) if crate::stream::find(nats, &wanted.name).await?.is_some() => Ok(()),
-            Err(source) => Err(StartError::StreamRefused {
-                stream: wanted.name.clone(),
-                source: source.into(),
-            }),
+            Err(error) => Err(StartError::of_stream(&wanted.name, error)),
         };
     };
     let mut better = found.clone();
@@ -101,9 +98,6 @@ async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<(), StartError
     }
     js.update_stream(&better)
         .await
-        .map_err(|source| StartError::StreamRefused {
-            stream: wanted.name.clone(),
-            source: source.into(),
-        })?;
+        .map_err(|error| StartError::of_stream(&wanted.name, error))?;
     Ok(())
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::{
+    ErrorCode,
+    context::{CreateStreamError, CreateStreamErrorKind},
+};
 use tidewire_core::BoxError;
 
 use crate::connection::Refusal;
@@ -181,6 +185,25 @@ impl StartError {
         Self::JetStream(source.into())
     }
 
+    /// How making or changing a stream failed. That nobody answered, or no leader was there, is no refusal: it is tried
+    /// again.
+    pub(crate) fn of_stream(stream: &str, error: CreateStreamError) -> Self {
+        let unanswered = match error.kind() {
+            CreateStreamErrorKind::TimedOut => true,
+            CreateStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE,
+            _ => false,
+        };
+        if unanswered {
+            return Self::jetstream(format!(
+                "the stream {stream} cannot be made or changed now: {error}"
+            ));
+        }
+        Self::StreamRefused {
+            stream: stream.to_owned(),
+            source: error.into(),
+        }
+    }
+
     pub(crate) fn connection(source: impl Into<BoxError>) -> Self {
         Self::Connection(source.into())
     }
@@ -188,4 +211,18 @@ impl StartError {
 
 fn lines(lines: &[String]) -> String {
     lines.iter().flat_map(|line| ["\n  - ", line]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_answers_is_not_refused() {
+        let of = |kind| StartError::of_stream("ORDERS__PAYMENTS", CreateStreamError::new(kind));
+        let silent = of(CreateStreamErrorKind::TimedOut);
+        assert!(matches!(silent, StartError::JetStream(_)), "{silent}");
+        let refused = of(CreateStreamErrorKind::InvalidStreamName);
+        assert!(matches!(refused, StartError::StreamRefused { .. }), "{refused}");
+    }
 }

@@ -93,13 +93,13 @@ async fn apply(
         Plan::Create(config) => {
             js.create_stream((*config).clone())
                 .await
-                .map_err(|error| refused(stream, error))?;
+                .map_err(|error| StartError::of_stream(stream, error))?;
             config
         }
         Plan::Update(config) => {
             js.update_stream(&*config)
                 .await
-                .map_err(|error| refused(stream, error))?;
+                .map_err(|error| StartError::of_stream(stream, error))?;
             config
         }
     };
@@ -118,11 +118,4 @@ async fn apply(
         stream: stream.into(),
         differences,
     })
-}
-
-fn refused(stream: &str, error: impl std::error::Error + Send + Sync + 'static) -> StartError {
-    StartError::StreamRefused {
-        stream: stream.into(),
-        source: error.into(),
-    }
 }

@@ -69,7 +69,7 @@ impl Bucket {
         };
         let patience = Patience::begins();
         loop {
-            match Self::ensure(nats, config.clone()).await {
+            match Box::pin(Self::ensure(nats, config.clone())).await {
                 Err(error) => patience.with(error).await?,
                 done => return done,
             }

@@ -2,7 +2,7 @@
 
 use tidewire_subject::SubjectError;
 
-use crate::{InvalidJson, Kind, MessageType};
+use crate::{InvalidJson, Kind, MessageType, Mismatch};
 
 /// A message that cannot be understood, and why. Trying again does not help: the code or the sender must change.
 ///
@@ -106,6 +106,44 @@ pub enum DecodeError {
         known: u32,
     },
 
+    /// The message is older than the code can read.
+    #[error(
+        "`{name}` is version {found} and this service reads it from version {oldest} on; say how an older one becomes \
+         version {oldest}: by `from = …`, or by `patch({} = …)`, in the attribute of the type of version {oldest}",
+        .oldest.saturating_sub(1)
+    )]
+    Outdated {
+        /// The message's name.
+        name: String,
+        /// The version that came.
+        found: u32,
+        /// The oldest version that the code reads.
+        oldest: u32,
+    },
+
+    /// The data of an older version is not what its patch expects.
+    #[error("the data of `{name}` in version {version} cannot be patched to version {}: {reason}", .version + 1)]
+    Unpatched {
+        /// The message's name.
+        name: String,
+        /// The version that the patch is for.
+        version: u32,
+        /// Which operation of the patch failed, and why.
+        reason: String,
+    },
+
+    /// The data breaks the message's schema.
+    #[error("the data of `{name}` breaks the schema of version {version}: {source}")]
+    BreaksSchema {
+        /// The message's name.
+        name: String,
+        /// The version whose schema it is.
+        version: u32,
+        /// Where, and what is expected there.
+        #[source]
+        source: Mismatch,
+    },
+
     /// The data does not fit the message's type.
     #[error("the data of `{name}` does not fit its type: {source}")]
     Invalid {
@@ -147,8 +185,8 @@ impl DecodeError {
     /// The error class on the wire: `malformed`, `incompatible` or `invalid`.
     pub const fn class(&self) -> &'static str {
         match self {
-            Self::Incompatible { .. } | Self::Contract { .. } => "incompatible",
-            Self::Invalid { .. } => "invalid",
+            Self::Incompatible { .. } | Self::Outdated { .. } | Self::Contract { .. } => "incompatible",
+            Self::Invalid { .. } | Self::BreaksSchema { .. } | Self::Unpatched { .. } => "invalid",
             _ => "malformed",
         }
     }

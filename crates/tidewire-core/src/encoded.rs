@@ -43,6 +43,9 @@ impl Encoded<'_> {
                 known: expected.version,
             });
         }
+        if self.version < expected.version {
+            return M::older().read(self);
+        }
         serde_json::from_str(self.data.get()).map_err(|source| DecodeError::Invalid {
             name: self.name.into(),
             source: source.into(),

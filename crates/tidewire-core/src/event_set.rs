@@ -90,7 +90,7 @@ pub const fn name_is_repeated(types: &[MessageType], index: usize) -> bool {
 }
 
 /// `==` is not `const` yet.
-const fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
     let mut at = 0;
     while at < a.len() && at < b.len() && a[at] == b[at] {
         at += 1;

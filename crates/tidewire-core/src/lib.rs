@@ -38,6 +38,8 @@ pub mod lane;
 mod manifest;
 mod message;
 mod metadata;
+mod mismatch;
+mod older;
 pub mod operation;
 mod outcome;
 mod outgoing;
@@ -51,6 +53,8 @@ pub mod settlement;
 mod timestamp;
 mod trace;
 mod unique;
+#[cfg(feature = "validation")]
+mod validity;
 pub mod wire;
 
 pub use any::Any;
@@ -67,13 +71,15 @@ pub use id::MessageId;
 pub use identity::Identity;
 pub use invalid_json::InvalidJson;
 pub use manifest::{
-    ContextManifest, HandlerManifest, Manifest, MessageManifest, PolicyManifest, Quality, RateManifest,
-    RuleManifest, Start, Transport,
+    ContextManifest, HandlerManifest, Manifest, MessageManifest, OlderForm, OlderManifest, PolicyManifest,
+    Quality, RateManifest, RuleManifest, Start, Transport,
 };
 pub use message::{
     CommandMessage, EventMessage, FreeEvent, Kind, Message, MessageType, QueryMessage, RequestMessage,
 };
 pub use metadata::Metadata;
+pub use mismatch::Mismatch;
+pub use older::{Older, Patches};
 pub use outcome::Outcome;
 pub use outgoing::{EncodeError, Outgoing, Stamp};
 pub use parsed::Parsed;
@@ -83,6 +89,8 @@ pub use reply::{ErrorBody, Reply, ReplyError};
 pub use retry::Retry;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use trace::TraceContext;
+#[cfg(feature = "validation")]
+pub use validity::Validity;
 
 pub use tidewire_derive::{Command, Event, EventFamily, EventSet, FromRef, Query};
 pub use tidewire_subject::{
@@ -93,6 +101,7 @@ pub use tidewire_subject::{
 pub mod __private {
     //! What the derives write refers to; not for people.
     pub use crate::event_set::name_is_repeated;
+    pub use crate::older::is_same_message;
     pub use tidewire_subject::name_is_of_entity;
 }
 

@@ -30,6 +30,12 @@ pub struct Manifest {
     /// Durable commands that its bus may send, beside what handlers dispatch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends: Vec<String>,
+    /// Whether what it sends is held against its schema.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validates_sent: bool,
+    /// Whether what it receives is held against its schema.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validates_received: bool,
     /// The contract of every message named above, by name.
     pub messages: BTreeMap<String, MessageManifest>,
 }
@@ -57,6 +63,9 @@ pub struct HandlerManifest {
     pub name: String,
     /// The names of the messages that it takes; empty where it takes whatever its filter matches.
     pub takes: Vec<String>,
+    /// The versions that it reads, oldest first, of those messages that it reads in more than one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, Vec<u32>>,
     /// The names of the events that it may emit.
     pub emits: Vec<String>,
     /// The names of the commands and queries that it may ask.
@@ -209,9 +218,32 @@ pub struct MessageManifest {
     pub keyed: bool,
     /// The JSON Schema of its data, as this service reads it.
     pub schema: Value,
+    /// The older versions that are read too, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<OlderManifest>,
     /// The JSON Schema of the answer, for commands and queries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Value>,
+}
+
+/// An older version of a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OlderManifest {
+    /// The revision of its data.
+    pub version: u32,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub form: OlderForm,
+}
+
+/// What is known of an older version of a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OlderForm {
+    /// It has a type: the JSON Schema of its data.
+    Schema(Value),
+    /// The JSON patch (RFC 6902) that makes its data that of the next version.
+    Patch(Value),
 }
 
 impl MessageManifest {
@@ -234,12 +266,19 @@ impl MessageManifest {
             version,
             keyed,
             schema: schema::<M>(),
+            older: M::older().manifest(),
             reply,
         }
     }
+
+    /// The versions that are read, oldest first.
+    pub fn versions(&self) -> Vec<u32> {
+        let older = self.older.iter().map(|older| older.version);
+        older.chain([self.version]).collect()
+    }
 }
 
-fn schema<T: JsonSchema>() -> Value {
+pub(crate) fn schema<T: JsonSchema>() -> Value {
     SchemaGenerator::new(SchemaSettings::draft2020_12())
         .into_root_schema_for::<T>()
         .to_value()

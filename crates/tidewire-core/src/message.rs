@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::Older;
+
 /// What a message is for; the envelope's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -47,7 +49,8 @@ pub struct MessageType {
     pub kind: Kind,
     /// The subject without the key: `<domain>[.v<major>].<context>[.<entity>].<action>`.
     pub name: &'static str,
-    /// The revision of `data`, from 1; grows when a field is added or changed.
+    /// The revision of `data`, from 1; grows when a field is added or changed. How older ones are read is said by
+    /// [`Message::older`].
     pub version: u32,
     /// Whether the subject ends in the key of the entity that the message is about.
     pub keyed: bool,
@@ -66,6 +69,11 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
     /// The text of the key: the id of the entity that this message is about. `None` exactly when the type has none.
     fn key(&self) -> Option<String> {
         None
+    }
+
+    /// How older versions of the message become this one. By default none is read: what comes in one is `incompatible`.
+    fn older() -> Older<Self> {
+        Older::none()
     }
 }
 

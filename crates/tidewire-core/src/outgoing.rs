@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tidewire_subject::{Key, KeyError, MessageName, NameError, Subject, SubjectError};
 
 use crate::{
-    Extras, Format, Kind, Message, MessageId, Metadata, Timestamp, TraceContext, cloud_events,
+    Extras, Format, Kind, Message, MessageId, Metadata, Mismatch, Timestamp, TraceContext, cloud_events,
     extras::check_size, wire,
 };
 
@@ -106,6 +106,15 @@ pub enum EncodeError {
         size: usize,
         /// The most that a stream takes.
         limit: usize,
+    },
+    /// The value breaks its message's schema.
+    #[error("the data of `{name}` breaks its schema: {source}")]
+    BreaksSchema {
+        /// The message's name.
+        name: &'static str,
+        /// Where, and what is expected there.
+        #[source]
+        source: Mismatch,
     },
     /// The value cannot be written as JSON.
     #[error("`{name}` cannot be written as JSON: {source}")]

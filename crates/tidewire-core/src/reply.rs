@@ -5,7 +5,7 @@ use serde_json::Value;
 use tidewire_subject::Subject;
 
 use crate::{
-    DecodeError, EncodeError, Envelope, Extras, InvalidJson, Kind, Outgoing, Stamp, Timestamp,
+    DecodeError, EncodeError, Envelope, Extras, InvalidJson, Kind, Mismatch, Outgoing, Stamp, Timestamp,
     parsed::Parsed, wire,
 };
 
@@ -43,6 +43,9 @@ pub enum ReplyError {
     /// The data does not fit the declared reply.
     #[error("the answer's data does not fit the declared reply type: {0}")]
     Invalid(#[source] InvalidJson),
+    /// The data breaks the schema of the declared reply.
+    #[error("the answer's data breaks the schema of the declared reply: {0}")]
+    BreaksSchema(#[source] Mismatch),
     /// The envelope is of another type.
     #[error("the answer came with type `{0}`; a service answers with `reply` or `error`")]
     WrongKind(Kind),

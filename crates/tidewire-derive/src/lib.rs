@@ -42,7 +42,12 @@ use kind::Kind;
 ///   stand second (`"users.v2.profile.user.created"`), and a message that is about no entity leaves that word out.
 /// - `key = field`: the field whose text, by `ToString`, is the id of the entity; it becomes the last token of the
 ///   subject. Without it the message has no key, and that is for ever.
-/// - `version = 2`: the revision of the data, 1 where it is not given.
+/// - `version = 2`: the revision of the data, 1 where it is not given. What comes in an older one is read only where one
+///   of the next two says how; what is newer, never.
+/// - `from = OrderPlacedV1`: the type of the version right before, the same message with a lower `version`; it becomes
+///   this one by `From`. What that type reads of older versions is read too.
+/// - `patch(1 = [{"op": "move", "from": "/sum", "path": "/total"}])`: instead of a type, a JSON patch (RFC 6902) for
+///   the data of each older version, which makes it that of the next one; `[]` where nothing has to change.
 /// - `family = Enum`: the `EventFamily` of the entity's events. Such an event has a key, and only the event store
 ///   writes it; without a family it is free, and a handler may emit it.
 ///
@@ -81,6 +86,36 @@ use kind::Kind;
 /// impl FreeEvent for OrderPlaced {}
 /// ```
 ///
+/// With `from = OrderPlacedV1` it has, or with `patch(1 = [])`,
+///
+/// ```
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+/// # use tidewire_core::{Event, EventMessage, FreeEvent, Kind, Message, MessageType, Older, Patches};
+/// # #[derive(Event, Serialize, Deserialize, JsonSchema)]
+/// # #[event(subject = "orders.checkout.order.placed")]
+/// # struct OrderPlacedV1 {}
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct ByType {}
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct ByPatch {}
+/// # impl From<OrderPlacedV1> for ByType { fn from(_: OrderPlacedV1) -> Self { Self {} } }
+/// # impl Message for ByType {
+/// #     const TYPE: MessageType = MessageType { version: 2, ..OrderPlacedV1::TYPE };
+/// fn older() -> Older<Self> {
+///     Older::of::<OrderPlacedV1>()
+/// }
+/// # }
+/// # impl Message for ByPatch {
+/// #     const TYPE: MessageType = MessageType { version: 2, ..OrderPlacedV1::TYPE };
+/// // or
+/// fn older() -> Older<Self> {
+///     static PATCHES: Patches = Patches::new(&[(1, "[]")]);
+///     Older::patched(&PATCHES)
+/// }
+/// # }
+/// ```
+///
 /// and with `family = OrderEvent` the last line is `impl FamilyEvent for OrderPlaced { type Family = OrderEvent; }`.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
@@ -90,9 +125,10 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 
 /// Makes a struct a command: a message that asks for something to be done.
 ///
-/// `#[command(…)]` takes `subject` (its action in the imperative), `key` and `version` as [`macro@Event`] does, and
+/// `#[command(…)]` takes `subject` (its action in the imperative), `key`, `version`, `from` and `patch` as
+/// [`macro@Event`] does, and
 ///
-/// - `reply = Type`: what the answer holds, `()` where it is not given.
+/// - `reply = Type`: what the answer holds, `()` where it is not given. An older version has the same.
 ///
 /// ```
 /// # use schemars::JsonSchema;

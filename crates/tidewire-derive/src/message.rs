@@ -1,7 +1,9 @@
 //! `#[derive(Event)]`, `#[derive(Command)]`, `#[derive(Query)]`.
 
 mod attributes;
+mod json;
 mod key;
+mod older;
 mod subject;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
         version,
         reply,
         family,
+        older,
     } = MessageAttributes::read(kind, input)?;
     let has_entity = subject::check(&subject)?.has_entity();
     let key = key
@@ -39,11 +42,20 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
         Kind::Query => quote!(Query),
     };
     let keyed = key.is_some();
+    let reply = reply.map_or_else(|| quote!(()), |reply| quote!(#reply));
     let role = match kind {
         Kind::Event => event(name, keyed, family.as_ref(), root)?,
-        Kind::Command => request(name, &quote!(CommandMessage), reply.as_ref(), root),
-        Kind::Query => request(name, &quote!(QueryMessage), reply.as_ref(), root),
+        Kind::Command => request(name, &quote!(CommandMessage), &reply, root),
+        Kind::Query => request(name, &quote!(QueryMessage), &reply, root),
     };
+    let read = older.method(version, root)?;
+    // Whoever sends an older command is answered as everybody, and no older event gets past the event store.
+    let same = match (kind, &family) {
+        (Kind::Event, None) => quote!(FreeEvent),
+        (Kind::Event, Some(family)) => quote!(FamilyEvent<Family = #family>),
+        (Kind::Command | Kind::Query, _) => quote!(RequestMessage<Reply = #reply>),
+    };
+    let checks = older.checks(name, &same, root);
     Ok(quote! {
         #[automatically_derived]
         impl #root::Message for #name {
@@ -54,8 +66,10 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
                 keyed: #keyed,
             };
             #key
+            #read
         }
         #role
+        #checks
     })
 }
 
@@ -77,8 +91,7 @@ fn event(name: &Ident, keyed: bool, family: Option<&Type>, root: &TokenStream) -
     })
 }
 
-fn request(name: &Ident, role: &TokenStream, reply: Option<&Type>, root: &TokenStream) -> TokenStream {
-    let reply = reply.map_or_else(|| quote!(()), |reply| quote!(#reply));
+fn request(name: &Ident, role: &TokenStream, reply: &TokenStream, root: &TokenStream) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl #root::RequestMessage for #name {

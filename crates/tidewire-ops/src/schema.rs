@@ -75,6 +75,7 @@ mod tests {
             version: 3,
             keyed: false,
             schema,
+            older: Vec::new(),
             reply: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tidewire_core::{CommandMessage, Extras, FreeEvent, Outgoing, RequestMessage};
+use tidewire_core::{CommandMessage, Extras, FreeEvent, RequestMessage};
 
 use crate::{
     ask::{ANSWER_WITHIN, AskError},
@@ -62,11 +62,11 @@ impl Bus {
             return Err(PublishError::Undeclared { name, type_name });
         }
         self.sender
-            .publish(&Outgoing::message(
-                event,
-                self.sender.stamp(E::TYPE.kind),
-                extras,
-            )?)
+            .publish(
+                &self
+                    .sender
+                    .write(event, self.sender.stamp(E::TYPE.kind), extras)?,
+            )
             .await
     }
 
@@ -94,7 +94,9 @@ impl Bus {
             let type_name = short_type_name::<C>();
             return Err(PublishError::UndeclaredCommand { name, type_name });
         }
-        let command = Outgoing::message(command, self.sender.stamp(C::TYPE.kind), extras)?;
+        let command = self
+            .sender
+            .write(command, self.sender.stamp(C::TYPE.kind), extras)?;
         self.sender.publish(&command.into_queue()?).await
     }
 
@@ -135,7 +137,9 @@ impl Bus {
         }
         self.sender
             .request(
-                &Outgoing::message(message, self.sender.stamp(M::TYPE.kind), extras)?,
+                &self
+                    .sender
+                    .write(message, self.sender.stamp(M::TYPE.kind), extras)?,
                 within,
             )
             .await

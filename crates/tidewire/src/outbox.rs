@@ -53,19 +53,20 @@ impl Outbox {
 
     /// Keeps an event until [`Outbox::publish`].
     pub(crate) fn emit<E: Message>(&self, event: &E, extras: Extras) {
-        let outgoing = Outgoing::message(event, self.stamp(E::TYPE), extras);
+        let outgoing = self.sender.write(event, self.stamp(E::TYPE), extras);
         lock(&self.emitted).push(outgoing);
     }
 
     /// Keeps a durable command until [`Outbox::publish`].
     pub(crate) fn dispatch<C: Message>(&self, command: &C, extras: Extras) {
-        let outgoing = Outgoing::message(command, self.stamp(C::TYPE), extras).and_then(Outgoing::into_queue);
+        let outgoing = self.sender.write(command, self.stamp(C::TYPE), extras);
+        let outgoing = outgoing.and_then(Outgoing::into_queue);
         lock(&self.emitted).push(outgoing);
     }
 
     /// Writes a request that follows from the message.
     pub(crate) fn request<M: Message>(&self, message: &M) -> Result<Outgoing, EncodeError> {
-        Outgoing::message(message, self.stamp(M::TYPE), Extras::default())
+        self.sender.write(message, self.stamp(M::TYPE), Extras::default())
     }
 
     /// Looks whether the message was handled before, and then sends once more what it led to; gives back what

@@ -4,7 +4,9 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde_json::value::{RawValue, to_raw_value};
-use tidewire_core::{Class, EventSet, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage};
+use tidewire_core::{
+    Class, EventSet, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage, Validity,
+};
 
 use crate::{
     batch::{self, BatchArgument, Gather, SettlesEach},
@@ -38,6 +40,8 @@ pub(crate) struct Route {
     pub(crate) counter: Counter,
     /// Whether it handles several messages in one call.
     pub(crate) batches: bool,
+    /// What the messages that it takes are held against, if the service does so.
+    pub(crate) schemas: Option<Arc<Validity>>,
     needs_envelope: bool,
     handler: Inner,
 }
@@ -116,6 +120,7 @@ impl Route {
                 let arguments = T::extract(&delivery, &state)?;
                 let outbox = delivery.into_outbox();
                 let reply = handler.invoke(arguments).run().await.answer()?;
+                outbox.sender().check_reply::<M>(&reply)?;
                 let answer = to_raw_value(&reply).map_err(|error| Failure::new(Class::Reject, error))?;
                 Ok(Handled {
                     answer: Some(answer),
@@ -150,6 +155,7 @@ impl Route {
             layers,
             counter: Counter::default(),
             batches: false,
+            schemas: None,
             needs_envelope: T::Message::NEEDS_ENVELOPE,
             handler,
         }
@@ -197,6 +203,9 @@ impl Route {
             let Before::New(expected) = outbox.before().await? else {
                 return Ok(None);
             };
+            if let Some(schemas) = &self.schemas {
+                schemas.check(delivery.encoded()?)?;
+            }
             let handled = self.handler.handle(delivery).await;
             tracing::trace!(target: "tidewire::walk", "handled");
             let answer = of_this_message(handled?, &outbox)?;

@@ -4,6 +4,7 @@ mod check;
 mod durables;
 mod queue;
 mod start;
+mod validity;
 
 use std::{pin::pin, time::Duration};
 
@@ -69,6 +70,8 @@ pub struct Service<S = ()> {
     retry: Retry,
     /// Around every handler, once the service starts.
     layers: Layers,
+    validates_sent: bool,
+    validates_received: bool,
 }
 
 impl Service<()> {
@@ -89,6 +92,8 @@ impl Service<()> {
             format: Format::default(),
             retry: Retry::default(),
             layers: Layers::default(),
+            validates_sent: false,
+            validates_received: false,
         }
     }
 
@@ -107,6 +112,8 @@ impl Service<()> {
             format,
             retry,
             layers,
+            validates_sent,
+            validates_received,
         } = self;
         Service {
             name,
@@ -121,6 +128,8 @@ impl Service<()> {
             format,
             retry,
             layers,
+            validates_sent,
+            validates_received,
         }
     }
 }
@@ -248,6 +257,29 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// on. By default twelve times, with delays from one second to five minutes.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Holds every message that this service sends, and every answer that it gives, against the JSON Schema of its type.
+    ///
+    /// What breaks it is not sent, nor is anything else that the same handler emitted or dispatched:
+    /// [`EncodeError::BreaksSchema`](crate::EncodeError::BreaksSchema) says where, and never what was there. Off by
+    /// default: a Rust type writes what its schema says but for ranges, lengths, patterns and formats
+    /// (`#[schemars(range(min = 1))]`), and the check writes each message a second time.
+    pub fn validate_sent(mut self) -> Self {
+        self.validates_sent = true;
+        self
+    }
+
+    /// Holds every message that this service's handlers take, and every answer that it gets, against the JSON Schema of
+    /// its type, before the handler and its layers.
+    ///
+    /// What breaks it is `invalid`: a dead letter at once, or an error answer that is not to be tried again. An older
+    /// version is held against its own type's schema, or else against that of the version to which it is patched. Off by
+    /// default: the type refuses what it cannot hold in any case, and the check reads each message a second time.
+    /// Handlers of [`Any`](crate::Any), [`Raw`](crate::extract::Raw) and [`Json`](crate::extract::Json) have no schema.
+    pub fn validate_received(mut self) -> Self {
+        self.validates_received = true;
         self
     }
 

@@ -42,6 +42,7 @@ examples! {
     request_reply,
     retry,
     testing,
+    versions,
     wildcard,
 }
 

@@ -86,6 +86,14 @@ fn whole(manifest: &Manifest, at: Timestamp, out: &Output) -> Result<(), CliErro
     out.line(format_args!(
         "{service} {version}, wire contract {contract}, written {at}"
     ))?;
+    for (what, holds) in [
+        ("sends", manifest.validates_sent),
+        ("receives", manifest.validates_received),
+    ] {
+        if holds {
+            out.line(format_args!("what it {what} is held against its schema"))?;
+        }
+    }
     section("contexts", !manifest.contexts.is_empty(), out)?;
     for context in &manifest.contexts {
         out.line(format_args!("  {}  stream {}", context.name, context.stream))?;
@@ -114,12 +122,24 @@ fn whole(manifest: &Manifest, at: Timestamp, out: &Output) -> Result<(), CliErro
     for (name, message) in &manifest.messages {
         let key = if message.keyed { ", with a key" } else { "" };
         out.line(format_args!(
-            "  {:<8} {name}  version {}{key}",
+            "  {:<8} {name}  {}{key}",
             message.kind.as_str(),
-            message.version
+            versions(&message.versions())
         ))?;
     }
     Ok(())
+}
+
+/// The last one is what is sent.
+fn versions(all: &[u32]) -> String {
+    match all.split_last() {
+        Some((newest, older)) if !older.is_empty() => {
+            let older: Vec<_> = older.iter().map(ToString::to_string).collect();
+            format!("version {newest}, also read in {}", older.join(", "))
+        }
+        Some((newest, _)) => format!("version {newest}"),
+        None => String::new(),
+    }
 }
 
 fn section(name: &str, is_there: bool, out: &Output) -> Result<(), CliError> {

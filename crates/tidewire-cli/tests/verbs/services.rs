@@ -6,7 +6,7 @@ use tidewire::{Connection, Failure, OrFail, Running, prelude::*};
 use tidewire_server::Server;
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
-#[event(subject = "orders.payments.payment.processed", key = payment_id, version = 2)]
+#[event(subject = "orders.payments.payment.processed", key = payment_id, version = 2, patch(1 = []))]
 pub(crate) struct PaymentProcessed {
     pub(crate) payment_id: String,
     pub(crate) amount: u32,

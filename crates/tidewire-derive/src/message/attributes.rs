@@ -7,6 +7,7 @@ use syn::{
     parse::{Parse, ParseStream},
 };
 
+use super::older::{self, Older};
 use crate::{attributes, kind::Kind};
 
 pub(super) struct MessageAttributes {
@@ -15,16 +16,20 @@ pub(super) struct MessageAttributes {
     pub(super) version: u32,
     pub(super) reply: Option<Type>,
     pub(super) family: Option<Type>,
+    pub(super) older: Older,
 }
 
 impl MessageAttributes {
     pub(super) fn read(kind: Kind, input: &DeriveInput) -> Result<Self> {
         let (mut subject, mut key, mut version, mut reply, mut family) = (None, None, 1, None, None);
+        let mut older = Older::default();
         let attribute = attributes::read(kind.attribute(), &input.attrs, |name, meta| {
             match (name, kind) {
                 ("subject", _) => subject = Some(attributes::value(meta, SUBJECT)?),
                 ("key", _) => key = Some(attributes::value::<Field>(meta, KEY)?.0),
                 ("version", _) => version = read_version(meta)?,
+                ("from", _) => older.from = Some(attributes::value(meta, FROM)?),
+                ("patch", _) => older.patch = Some(older::steps(meta)?),
                 ("reply", Kind::Command | Kind::Query) => reply = Some(attributes::value(meta, REPLY)?),
                 ("family", Kind::Event) => family = Some(attributes::value(meta, FAMILY)?),
                 ("reply", Kind::Event) => return Err(meta.error(REPLY_ON_EVENT)),
@@ -56,6 +61,7 @@ impl MessageAttributes {
             version,
             reply,
             family,
+            older,
         })
     }
 }
@@ -63,6 +69,7 @@ impl MessageAttributes {
 const SUBJECT: &str = "a subject is text in quotes: write `subject = \"domain.context.entity.action\"`";
 const KEY: &str = "a key is the name of one field, without quotes: write `key = order_id`";
 const VERSION: &str = "a version is a whole number from 1 to 4294967295: write `version = 2`";
+const FROM: &str = "the version before is a type: write `from = OrderPlacedV1`";
 const REPLY: &str = "a reply is a type: write `reply = Receipt`";
 const FAMILY: &str = "a family is the enum of an entity's events: write `family = PaymentEvent`";
 const REPLY_ON_EVENT: &str =

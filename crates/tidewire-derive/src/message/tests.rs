@@ -190,6 +190,106 @@ fn a_version_counts_from_one() {
 }
 
 #[test]
+fn an_older_version_is_read_by_its_type_or_by_patches() {
+    let typed = expanded(
+        Kind::Event,
+        quote!(
+            #[event(subject = "a.b.c.d", version = 2, from = v1::Placed)]
+            struct Placed;
+        ),
+    );
+    let method = quote! {
+        fn older() -> ::tidewire::Older<Self> {
+            ::tidewire::Older::of::<v1::Placed>()
+        }
+    };
+    assert_says(
+        &typed,
+        &[&method.to_string(), "is_alike < M : :: tidewire :: FreeEvent >"],
+    );
+    let patched = expanded(
+        Kind::Command,
+        quote!(
+            #[command(subject = "a.b.c", version = 3, patch(
+                1 = [],
+                2 = [{"op": "add", "path": "/a", "value": [null, true, -1, 1.5, {"b": "\"c\""}]}],
+            ))]
+            struct Place;
+        ),
+    );
+    let patch = r#"[{"op":"add","path":"/a","value":[null,true,-1,1.5,{"b":"\"c\""}]}]"#;
+    let method = quote! {
+        fn older() -> ::tidewire::Older<Self> {
+            static PATCHES: ::tidewire::Patches = ::tidewire::Patches::new(&[(1u32, "[]"), (2u32, #patch)]);
+            ::tidewire::Older::patched(&PATCHES)
+        }
+    };
+    assert_says(&patched, &[&method.to_string()]);
+}
+
+#[test]
+fn what_is_older_is_of_the_same_family_and_answered_alike() {
+    let event = quote!(
+        #[event(subject = "a.b.c.d", key = id, family = Family, version = 2, from = V1)]
+        struct V2 {
+            id: u8,
+        }
+    );
+    assert_says(
+        &expanded(Kind::Event, event),
+        &["is_alike < M : :: tidewire :: FamilyEvent < Family = Family > >"],
+    );
+    let query = quote!(
+        #[query(subject = "a.b.c", version = 2, from = V1)]
+        struct V2;
+    );
+    assert_says(
+        &expanded(Kind::Query, query),
+        &["is_alike < M : :: tidewire :: RequestMessage < Reply = () > >"],
+    );
+}
+
+#[test]
+fn patches_lead_from_version_to_version() {
+    for (attributes, said) in [
+        (quote!(patch(1 = [])), "add `version = 2`"),
+        (quote!(from = V1), "add `version = 2`"),
+        (quote!(version = 2, from = V1, patch(1 = [])), "keep one of them"),
+        (
+            quote!(version = 2, patch(2 = [])),
+            "version 2 is not older than this one, which is 2",
+        ),
+        (
+            quote!(version = 4, patch(1 = [], 3 = [])),
+            "how version 2 becomes the next one",
+        ),
+        (quote!(version = 3, patch(1 = [])), "add `2 = [ … ]`"),
+        (quote!(version = 3, patch(2 = [], 1 = [])), "in the order"),
+        (quote!(version = 3, patch(2 = [], 2 = [])), "each version once"),
+        (quote!(version = 3, patch(0 = [])), "count from 1"),
+        (quote!(version = 2, patch = 1), "write `patch(1 = "),
+        (quote!(version = 2, patch()), "write `patch(1 = "),
+        (quote!(version = 2, patch("1" = [])), "write `patch(1 = "),
+        (quote!(version = 2, patch(1 = [nil])), "this is no JSON"),
+        (quote!(version = 2, patch(1 = [{op: 1}])), "this is no JSON"),
+        (
+            quote!(version = 2, patch(1 = [{"op": "mov", "path": "/a"}])),
+            "RFC 6902",
+        ),
+        (
+            quote!(version = 2, patch(1 = [{"op": "remove"}])),
+            "missing field `path`",
+        ),
+        (quote!(version = 2, patch(1 = "[]")), "RFC 6902"),
+    ] {
+        assert_says(
+            &refused(quote!(#[event(subject = "a.b.c.d", #attributes)])),
+            &[said],
+        );
+    }
+}
+
+#[test]
 fn each_kind_has_its_own_options() {
     assert_says(
         &refused(quote!(#[event(subject = "a.b.c.d", reply = u8)])),
@@ -204,7 +304,7 @@ fn each_kind_has_its_own_options() {
         #[query(subjct = "a.b.c.d")]
         struct Get;
     );
-    let known = "takes `subject`, `key`, `version` and `reply`, and no `subjct`; did you mean `subject`?";
+    let known = "takes `subject`, `key`, `version`, `from`, `patch` and `reply`, and no `subjct`; did you mean `subject`?";
     assert_says(&refusal(Kind::Query, unknown), &[known]);
 }
 

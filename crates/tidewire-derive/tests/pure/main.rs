@@ -20,7 +20,8 @@ impl fmt::Display for PaymentId {
 }
 
 #[derive(Debug, Event, Serialize, Deserialize, JsonSchema)]
-#[event(subject = "orders.payments.payment.processed", key = payment_id, version = 2, family = PaymentEvent)]
+#[event(subject = "orders.payments.payment.processed", key = payment_id, family = PaymentEvent)]
+#[event(version = 2, patch(1 = [{"op": "move", "from": "/id", "path": "/payment_id"}]))]
 struct Processed {
     payment_id: PaymentId,
 }
@@ -121,16 +122,18 @@ fn each_kind_has_its_traits() {
 
 #[test]
 fn a_set_decodes_each_of_its_events_by_name() {
-    let paid: News = decode("orders.payments.payment.processed", 1, r#"{"payment_id":7}"#).unwrap();
-    assert!(
-        matches!(
-            paid,
-            News::Paid(Processed {
-                payment_id: PaymentId(7)
-            })
-        ),
-        "{paid:?}"
-    );
+    for (version, data) in [(1, r#"{"id":7}"#), (2, r#"{"payment_id":7}"#)] {
+        let paid: News = decode("orders.payments.payment.processed", version, data).unwrap();
+        assert!(
+            matches!(
+                paid,
+                News::Paid(Processed {
+                    payment_id: PaymentId(7)
+                })
+            ),
+            "{paid:?}"
+        );
+    }
     let closed: News = decode("shop.v2.night.closed", 1, "null").unwrap();
     assert!(matches!(closed, News::Closed(Closed)), "{closed:?}");
 }

@@ -27,6 +27,7 @@ fn message(schema: Value) -> MessageManifest {
         version: 1,
         keyed: false,
         schema,
+        older: Vec::new(),
         reply: None,
     }
 }

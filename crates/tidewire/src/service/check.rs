@@ -55,6 +55,8 @@ pub(super) fn manifest<S>(service: &Service<S>) -> Result<Manifest, StartError> 
         publishes: texts(&service.publishes),
         asks: texts(&service.asks),
         sends: texts(&service.sends),
+        validates_sent: service.validates_sent,
+        validates_received: service.validates_received,
         messages: messages(service),
     })
 }
@@ -71,7 +73,7 @@ pub(super) fn sent_events<S>(service: &Service<S>) -> impl Iterator<Item = Messa
     emitted.chain(&service.publishes).map(|(contract, _)| *contract)
 }
 
-fn all<S>(service: &Service<S>) -> impl Iterator<Item = &(MessageType, MessageManifest)> {
+pub(super) fn all<S>(service: &Service<S>) -> impl Iterator<Item = &(MessageType, MessageManifest)> {
     let handled = service.routes.iter().flat_map(|route| {
         route
             .takes
@@ -169,6 +171,12 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
     HandlerManifest {
         name: route.name.to_string(),
         takes: texts(&route.takes),
+        versions: route
+            .takes
+            .iter()
+            .map(|(contract, message)| (contract.name.to_owned(), message.versions()))
+            .filter(|(_, versions)| versions.len() > 1)
+            .collect(),
         emits: texts(&route.sends.emits),
         asks: texts(&route.sends.asks),
         sends: texts(&route.sends.commands),
@@ -249,10 +257,16 @@ fn contexts<S>(
     contexts
 }
 
+/// Of several versions of one message the newest.
 fn messages<S>(service: &Service<S>) -> BTreeMap<String, MessageManifest> {
-    all(service)
-        .map(|(contract, manifest)| (contract.name.to_owned(), manifest.clone()))
-        .collect()
+    let mut messages: BTreeMap<String, MessageManifest> = BTreeMap::new();
+    for (contract, manifest) in all(service) {
+        let known = messages.get(contract.name);
+        if known.is_none_or(|known| known.version <= manifest.version) {
+            messages.insert(contract.name.to_owned(), manifest.clone());
+        }
+    }
+    messages
 }
 
 fn texts(contracts: &[(MessageType, MessageManifest)]) -> Vec<String> {

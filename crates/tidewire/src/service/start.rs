@@ -12,7 +12,7 @@ use tidewire_core::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{Service, check, durables, queue};
+use super::{Service, check, durables, queue, validity};
 use crate::{
     bus::{Bus, Declared},
     connection::{Connection, Operation, Refusal},
@@ -67,8 +67,9 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
     Ok(running)
 }
 
-async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, StartError> {
+async fn start_all<S>(mut service: Service<S>, nats: Connection) -> Result<Running, StartError> {
     let manifest = check::manifest(&service)?;
+    let schemas = validity::prepare(&mut service)?;
     check_server(&nats.client())?;
     requests_are_free(&nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
@@ -89,8 +90,8 @@ async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, 
     }
     sent_events_are_kept(&service, &nats, &manifest).await?;
     queue::are_kept(&service, &nats, &manifest).await?;
-    let wiring =
-        Wiring::start(Sender::new(nats, &manifest.service, service.format)).map_err(StartError::Threads)?;
+    let sender = Sender::new(nats, &manifest.service, service.format).with(schemas);
+    let wiring = Wiring::start(sender).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
     // Whatever fails from here on, the service's tasks end with `running`.
     let running = Running::new(wiring.clone(), bus, manifest, service.grace);

@@ -20,7 +20,7 @@ use crate::support::{Seen, connect, eventually, jetstream, kept_reach, quiet, se
 const CANARY: &str = "canary";
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
-#[event(subject = "bad.input.reading.taken", key = station, version = 2)]
+#[event(subject = "bad.input.reading.taken", key = station, version = 2, patch(1 = []))]
 struct Taken {
     station: String,
     amount: u64,

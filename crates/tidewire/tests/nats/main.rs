@@ -32,3 +32,4 @@ mod runs;
 mod start;
 mod streams;
 mod support;
+mod validity;

@@ -1,0 +1,21 @@
+//! The version before is not older.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidewire::prelude::*;
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "orders.checkout.order.placed", version = 2)]
+struct PlacedV1;
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "orders.checkout.order.placed", version = 2, from = PlacedV1)]
+struct Placed;
+
+impl From<PlacedV1> for Placed {
+    fn from(_: PlacedV1) -> Self {
+        Self
+    }
+}
+
+fn main() {}

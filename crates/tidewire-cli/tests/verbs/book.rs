@@ -1,7 +1,7 @@
 //! The book's blocks of commands, as a reader runs them: on a real server, with the service of its first page as a process.
 //!
-//! What is printed must be what the page shows, but for times, identities and the names of instances and machines. A line `…`
-//! stands for lines that the page leaves out.
+//! What is printed must be what the page shows, but for times, identities and the names of instances and machines. A `…`
+//! stands for lines, or the rest of a line, that the page leaves out.
 
 use std::{
     collections::HashMap,
@@ -224,7 +224,17 @@ impl Walk {
 
     /// Whether two lines differ only in what differs from run to run.
     fn same(&mut self, shown: &str, printed: &str) -> bool {
-        let (shown, printed) = (words(shown), words(printed));
+        let (shown, rest_is_left_out) = match shown.strip_suffix('…') {
+            Some(beginning) => (words(beginning), true),
+            None => (words(shown), false),
+        };
+        let mut printed = words(printed);
+        if rest_is_left_out {
+            printed.truncate(shown.len());
+            if let (Some(last), Some(whole)) = (shown.last(), printed.last_mut()) {
+                *whole = whole.get(..last.len()).unwrap_or(whole);
+            }
+        }
         if shown.len() != printed.len() {
             return false;
         }

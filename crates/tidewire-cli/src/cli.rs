@@ -91,12 +91,69 @@ fn ended(verb: Result<ExitCode, CliError>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::{fs, path::Path};
+
+    use clap::{CommandFactory, error::ErrorKind};
+    use tidewire_book::Page;
 
     use super::Cli;
 
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         Cli::command().debug_assert();
+    }
+
+    /// Those in blocks parse; those that a sentence quotes may lack what their verb requires.
+    #[test]
+    fn every_command_in_the_book_and_the_readmes_is_one() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut documents = Page::all().unwrap();
+        for name in ["README.md", "crates/tidewire-cli/README.md"] {
+            let text = fs::read_to_string(root.join(name)).unwrap();
+            documents.push(Page {
+                name: name.into(),
+                text,
+            });
+        }
+        let mut parsed = 0;
+        for document in documents {
+            let (name, blocks) = (&document.name, document.blocks());
+            for block in &blocks {
+                let commands = block.lines.iter().filter_map(|line| match &*block.language {
+                    "sh" => Some(line.as_str()),
+                    _ => line.strip_prefix("$ "),
+                });
+                for command in commands.filter(|line| line.starts_with("tidewire ")) {
+                    let error = parse(command).err().filter(clap::Error::use_stderr);
+                    assert!(error.is_none(), "{name}: `{command}` is no command: {error:?}");
+                    parsed += 1;
+                }
+            }
+            let in_blocks: Vec<_> = blocks.iter().flat_map(|block| &block.lines).collect();
+            let prose = document
+                .text
+                .lines()
+                .filter(|line| !in_blocks.iter().any(|other| other == line));
+            let quoted = prose.flat_map(|line| line.split('`').skip(1).step_by(2));
+            for command in quoted.filter(|text| text.starts_with("tidewire ")) {
+                let complete = command.trim_end_matches('…');
+                let missing = |error: &clap::Error| {
+                    matches!(
+                        error.kind(),
+                        ErrorKind::MissingRequiredArgument
+                            | ErrorKind::MissingSubcommand
+                            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                    )
+                };
+                let error = parse(complete).err().filter(|error| !missing(error));
+                assert!(error.is_none(), "{name}: `{command}` is no command: {error:?}");
+                parsed += 1;
+            }
+        }
+        assert!(parsed > 30, "{parsed}");
+    }
+
+    fn parse(command: &str) -> Result<clap::ArgMatches, clap::Error> {
+        Cli::command().try_get_matches_from(shlex::split(command).unwrap())
     }
 }

@@ -1,9 +1,10 @@
 //! An error as an event, for whoever watches.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::{Kind, Stamp};
+use crate::{ErrorBody, Kind, MessageId, Stamp, Timestamp};
 
 /// One failed attempt, as it is told on `errors.<service>.<durable>`: an envelope of type `error` whose data is that of
 /// an error answer.
@@ -33,18 +34,28 @@ pub struct ErrorEvent {
     pub letter: String,
 }
 
+/// The envelope, in this order: a line of a terminal shows the beginning, and there the message belongs.
+#[derive(Serialize)]
+struct Told<'a> {
+    r#type: Kind,
+    id: &'a MessageId,
+    timestamp: Timestamp,
+    data: ErrorBody,
+    metadata: Value,
+}
+
 impl ErrorEvent {
     /// The body, of a message that is stamped so: it follows from the one that failed.
     pub fn body(&self, stamp: &Stamp) -> Bytes {
-        let body = json!({
-            "type": Kind::Error,
-            "id": stamp.id,
-            "timestamp": stamp.timestamp,
-            "data": {
-                "code": self.class,
-                "message": self.error,
-                "retryable": matches!(self.then, "retry" | "hold"),
-                "details": {
+        let told = Told {
+            r#type: Kind::Error,
+            id: &stamp.id,
+            timestamp: stamp.timestamp,
+            data: ErrorBody {
+                code: self.class.clone(),
+                message: self.error.clone(),
+                retryable: matches!(self.then, "retry" | "hold"),
+                details: json!({
                     "durable": self.durable,
                     "subject": self.subject,
                     "stream": self.stream,
@@ -52,16 +63,17 @@ impl ErrorEvent {
                     "attempt": self.attempt,
                     "then": self.then,
                     "letter": self.letter,
-                },
+                }),
             },
-            "metadata": {
+            metadata: json!({
                 "name": format!("errors.{}.{}", self.service, self.durable),
                 "version": 1,
                 "source": stamp.source,
                 "correlation_id": stamp.correlation_id,
                 "causation_id": stamp.causation_id,
-            },
-        });
-        body.to_string().into()
+            }),
+        };
+        // Texts and numbers alone: nothing in it cannot be written.
+        serde_json::to_vec(&told).unwrap_or_default().into()
     }
 }

@@ -145,7 +145,7 @@ impl Delivery {
         self.stored.as_ref()
     }
 
-    /// The number of this delivery, from 1; see [`Attempt`](crate::Attempt).
+    /// The number of this run, from 1; see [`Attempt`](crate::Attempt).
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

@@ -30,9 +30,8 @@ pub struct Query<Q>(pub Q);
 #[derive(Clone, Copy, Debug)]
 pub struct State<T>(pub T);
 
-/// The number of this delivery of the message, from 1, as the server counts them.
-///
-/// A delivery is not always a run: a message that was given back before its handler began counts too.
+/// The number of this run of the handler on the message, from 1. A delivery whose handler never began is none; a replayed
+/// dead letter counts on from the runs that it had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 

@@ -122,8 +122,8 @@ fn of_letter(view: &LetterView) -> Result<Vec<String>, CliError> {
             .map(|cause| format!("           because {cause}")),
     );
     lines.push(format!(
-        "  tried    {} times, {} to {}",
-        letter.attempts,
+        "  tried    {}, {} to {}",
+        counted(letter.attempts, "time"),
         second(letter.first_failed),
         second(letter.last_failed)
     ));
@@ -145,13 +145,24 @@ fn of_letter(view: &LetterView) -> Result<Vec<String>, CliError> {
     Ok(lines)
 }
 
+/// `1 attempt`, `2 attempts`.
+fn counted(count: u32, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 fn of_record(record: &RecordView) -> Result<Vec<String>, CliError> {
     let mut line = format!("  {}  {} by {}", second(record.time), record.act, record.by);
-    if let Some(version) = &record.service_version {
+    // A service that acts says its version with its name.
+    if let Some(version) = record
+        .service_version
+        .as_ref()
+        .filter(|version| !record.by.contains(*version))
+    {
         let _ = write!(line, ", version {version}");
     }
     if let (Some(attempts), Some(class), Some(error)) = (record.attempts, &record.class, &record.error) {
-        let _ = write!(line, ", after {attempts} attempts: {class}: {error}");
+        let _ = write!(line, ", after {}: {class}: {error}", counted(attempts, "attempt"));
     }
     if let Some(reason) = &record.reason {
         let _ = write!(line, ": {reason}");

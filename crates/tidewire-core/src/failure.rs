@@ -19,6 +19,18 @@ pub enum Class {
     Decline(&'static str),
 }
 
+impl Class {
+    /// The class in a word, for counting and for telemetry.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Retry(_) => "failed",
+            Self::Unavailable => "unavailable",
+            Self::Reject => "rejected",
+            Self::Decline(_) => "declined",
+        }
+    }
+}
+
 /// A handler's failure: what should follow, and why.
 ///
 /// Made by [`OrFail`]'s methods on any `Result`, or by `?` on a `std::error::Error`, which means "try again later".

@@ -49,12 +49,7 @@ impl Outcome {
             Self::NotUnderstood(error) => error.class(),
             Self::Panicked(_) => "panicked",
             Self::TimedOut(_) => "timed_out",
-            Self::Failed(failure) => match failure.class() {
-                Class::Retry(_) => "failed",
-                Class::Unavailable => "unavailable",
-                Class::Reject => "rejected",
-                Class::Decline(_) => "declined",
-            },
+            Self::Failed(failure) => failure.class().word(),
         }
     }
 

@@ -112,6 +112,22 @@ impl AskError {
         }
     }
 
+    /// What went wrong in a word, for telemetry: a refusal's own code.
+    pub(crate) fn class(&self) -> &str {
+        match self {
+            Self::NoResponders { .. } => "no_responders",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Refused { error, .. } => &error.code,
+            Self::Unreadable { .. } => "unreadable",
+            Self::Encode(_) => "encode",
+            Self::Header(_) => "header",
+            Self::NotPermitted(_) => "not_permitted",
+            Self::Undeclared { .. } => "undeclared",
+            Self::TooLarge { .. } => "too_large",
+            Self::Client { .. } => "client",
+        }
+    }
+
     /// Whether asking the same again may succeed. After [`AskError::TimedOut`] it may also be done twice.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -5,12 +5,14 @@ mod gathering;
 use std::{fmt, sync::Arc, time::Duration};
 
 use tidewire_core::{BoxError, Class, DecodeError, EventSet, Failure};
+use tracing::{Instrument, Span};
 
 use crate::{
     delivery::Delivery,
     extract::{FromMessage, Sends},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{Handled, Inner, Unhandled},
+    spans,
 };
 use gathering::{Gathering, Turn};
 
@@ -109,19 +111,24 @@ where
             let event = E::decode(delivery.encoded()?)?;
             let outbox = delivery.outbox.clone();
             let alone = delivery.attempt() > 1;
+            let entry = (event, outbox.clone());
             let turn = if alone {
-                Turn::alone(event)
+                Turn::alone(entry)
             } else {
-                gathering.join(event).await
+                gathering.join(entry).await
             };
             match turn {
                 Turn::Heard(result) => result?,
-                Turn::Handle(events, others) => {
+                Turn::Handle(entries, others) => {
+                    let (events, outboxes): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
                     let count = events.len();
                     delivery.put_batch(events);
                     let arguments = T::extract(&delivery, &state)?;
-                    let settled = handler.invoke(arguments).run().await.settle_each();
-                    let mut results = of_each(settled, count).into_iter();
+                    let span = InBatch(spans::batch(&outboxes));
+                    let handling = handler.invoke(arguments).run().instrument(span.0.clone());
+                    let results = of_each(handling.await.settle_each(), count);
+                    span.ended(&results);
+                    let mut results = results.into_iter();
                     let ours = results.next();
                     for (other, result) in others.into_iter().zip(results) {
                         // Whoever does not wait any more has lost its lease.
@@ -133,6 +140,28 @@ where
             Ok::<_, Unhandled>(Handled { answer: None, outbox })
         })
     })
+}
+
+/// The span of a batch, whose handler may come to no end.
+struct InBatch(Span);
+
+impl InBatch {
+    fn ended(mut self, results: &[Result<(), Failure>]) {
+        let span = std::mem::replace(&mut self.0, Span::none());
+        spans::ended(&span, results.iter().find_map(failed));
+    }
+}
+
+impl Drop for InBatch {
+    fn drop(&mut self) {
+        spans::ended(&self.0, Some("cut_off"));
+    }
+}
+
+/// The class of what did not go well, for telemetry; a decline is an answer.
+fn failed(result: &Result<(), Failure>) -> Option<&'static str> {
+    let class = result.as_ref().err()?.class();
+    (!matches!(class, Class::Decline(_))).then(|| class.word())
 }
 
 /// A result for each of `count` events.

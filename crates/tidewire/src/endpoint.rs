@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tidewire_core::{Class, ErrorBody, Failure, Kind, MessageName, Outcome, Outgoing, Reply, Subject, wire};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::{
     crew::Crew,
@@ -19,6 +20,7 @@ use crate::{
     route::{Answer, Route},
     sender::Sender,
     service_protocol::EndpointStats,
+    spans,
     wiring::Wiring,
 };
 
@@ -51,7 +53,10 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     let (handler, subject) = (&*route.name, subject.as_str());
     let delivery = Delivery::new(Arc::new(request), 1, None, &route.identity, sender, None);
     let outbox = delivery.outbox.clone();
-    let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
+    let span = spans::process(&delivery, route, None);
+    let attempted = route.attempt(delivery).instrument(span.clone()).await;
+    let (outcome, answer) = fitting(attempted, sender.client().max_payload());
+    spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
     let reply = reply_to(handler, subject, &outbox).and_then(|reply| {
         let written = match (outcome.refusal(), answer) {
             (Some(refusal), _) => reply.error(&refusal),
@@ -63,11 +68,13 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     let refusal = outcome.refusal();
     if let Some(refusal) = &refusal {
         let (code, message) = (refusal.code.as_str(), refusal.message.as_str());
-        if outcome.is_success() {
-            tracing::debug!(handler, subject, code, message, "declined");
-        } else {
-            tracing::warn!(handler, subject, code, message, "answered with an error");
-        }
+        span.in_scope(|| {
+            if outcome.is_success() {
+                tracing::debug!(handler, subject, code, message, "declined");
+            } else {
+                tracing::warn!(handler, subject, code, message, "answered with an error");
+            }
+        });
     }
     if let Some(inbox) = inbox {
         respond(&sender.client(), inbox, reply, refusal.as_ref()).await;

@@ -81,11 +81,14 @@ mod sender;
 mod service;
 mod service_protocol;
 mod service_streams;
+mod spans;
 mod start_error;
 mod start_table;
 mod stream;
 mod subscription;
 mod tally;
+#[cfg(feature = "otlp")]
+pub mod telemetry;
 mod unheard;
 mod wiring;
 

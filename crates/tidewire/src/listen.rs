@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_nats::Message;
 use futures_util::FutureExt;
+use tracing::Instrument;
 
 use crate::{
-    crew::Crew, delivery::Delivery, feed::feed, hearing::Hearing, route::Route, sender::Sender,
+    crew::Crew, delivery::Delivery, feed::feed, hearing::Hearing, route::Route, sender::Sender, spans,
     wiring::Wiring,
 };
 
@@ -28,9 +29,13 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, events: Hearing) {
 async fn hear(message: Message, route: &Route, sender: &Sender) {
     let subject = message.subject.clone();
     let delivery = Delivery::new(Arc::new(message), 1, None, &route.identity, sender, None);
-    let (outcome, _) = route.attempt(delivery).await;
+    let span = spans::process(&delivery, route, None);
+    let (outcome, _) = route.attempt(delivery).instrument(span.clone()).await;
+    spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
     if let Some(refusal) = outcome.refusal().filter(|_| !outcome.is_success()) {
         let (handler, subject) = (&*route.name, subject.as_str());
-        tracing::warn!(handler, subject, code = %refusal.code, error = %refusal.message, "heard and not handled");
+        span.in_scope(|| {
+            tracing::warn!(handler, subject, code = %refusal.code, error = %refusal.message, "heard and not handled");
+        });
     }
 }

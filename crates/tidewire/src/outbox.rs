@@ -124,6 +124,11 @@ impl Outbox {
         &self.input
     }
 
+    /// The context in which the message was sent.
+    pub(crate) fn trace(&self) -> &TraceContext {
+        &self.trace
+    }
+
     pub(crate) fn handler(&self) -> &str {
         &self.handler
     }

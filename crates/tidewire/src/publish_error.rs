@@ -117,6 +117,23 @@ impl PublishError {
         )
     }
 
+    /// What went wrong in a word, for telemetry.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Encode(_) => "encode",
+            Self::Header(_) => "header",
+            Self::NotPermitted(_) => "not_permitted",
+            Self::Undeclared { .. } | Self::UndeclaredCommand { .. } => "undeclared",
+            Self::NoQueue { .. } => "no_queue",
+            Self::NoStream { .. } => "no_stream",
+            Self::OtherStream { .. } => "other_stream",
+            Self::Full { .. } => "full",
+            Self::TooLarge { .. } => "too_large",
+            Self::Refused { .. } => "refused",
+            Self::Unconfirmed { .. } => "unconfirmed",
+        }
+    }
+
     /// Whether no other stream and no other permission would help: this message cannot be sent.
     pub(crate) fn is_of_the_message(&self) -> bool {
         matches!(self, Self::Encode(_) | Self::Header(_) | Self::TooLarge { .. })

@@ -12,6 +12,7 @@ use tidewire_core::{
     RequestMessage, Stamp, TraceContext, Validity, wire,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::Instrument;
 
 use crate::{
     ask::AskError,
@@ -19,6 +20,7 @@ use crate::{
     connection::Connection,
     headers::{header, header_map, pairs},
     publish_error::PublishError,
+    spans,
 };
 
 /// How long a publish is tried: a stream whose leader died has a new one within about seven seconds.
@@ -178,12 +180,23 @@ impl Sender {
         outgoing: &Outgoing,
         within: Duration,
     ) -> Result<Stored, PublishError> {
+        let span = spans::send(outgoing);
+        let trace = spans::context(&span);
+        let storing = self.store(outgoing, trace.as_ref(), within);
+        let stored = storing.instrument(span.clone()).await;
+        spans::ended(&span, stored.as_ref().err().map(PublishError::class));
+        stored
+    }
+
+    async fn store(
+        &self,
+        outgoing: &Outgoing,
+        trace: Option<&TraceContext>,
+        within: Duration,
+    ) -> Result<Stored, PublishError> {
         let name = outgoing.subject.name();
         let (subject, stream) = (&*outgoing.published_to(), outgoing.stream());
-        let headers = outgoing
-            .headers
-            .iter()
-            .map(|(name, value)| (&**name, value.as_str()));
+        let headers = spans::headers(outgoing, trace);
         let headers = header_map(headers.chain([(wire::EXPECTED_STREAM, stream.as_str())]))?;
         let deadline = Instant::now() + within;
         let mut pause = FIRST_PAUSE;
@@ -260,13 +273,22 @@ impl Sender {
         outgoing: &Outgoing,
         within: Duration,
     ) -> Result<R, AskError> {
+        let span = spans::request(outgoing);
+        let trace = spans::context(&span);
+        let asking = self.ask(outgoing, trace.as_ref(), within);
+        let answered = asking.instrument(span.clone()).await;
+        spans::ended(&span, answered.as_ref().err().map(AskError::class));
+        answered
+    }
+
+    async fn ask<R: DeserializeOwned>(
+        &self,
+        outgoing: &Outgoing,
+        trace: Option<&TraceContext>,
+        within: Duration,
+    ) -> Result<R, AskError> {
         let subject = || outgoing.subject.as_str().to_owned();
-        let headers = header_map(
-            outgoing
-                .headers
-                .iter()
-                .map(|(name, value)| (&**name, value.as_str())),
-        )?;
+        let headers = header_map(spans::headers(outgoing, trace))?;
         let request = async_nats::Request::new()
             .headers(headers)
             .payload(outgoing.body.clone())

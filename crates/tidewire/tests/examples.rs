@@ -11,8 +11,8 @@ use check::{folder, prints_what_its_header_says};
 
 /// A page.
 const MOST_LINES: usize = 60;
-/// Those that need another package, whose tests run them.
-const ELSEWHERE: [&str; 1] = ["dead_letters"];
+/// Those that need another package, or a feature, whose tests run them.
+const ELSEWHERE: [&str; 2] = ["dead_letters", "tracing"];
 
 macro_rules! examples {
     ($($name:ident),* $(,)?) => {

@@ -57,6 +57,8 @@ pub struct Trouble {
     pub first_failed: Timestamp,
     /// When the last attempt failed.
     pub last_failed: Timestamp,
+    /// The `traceparent` of the last attempt, where it had a span of its own: a replay links to it.
+    pub traceparent: Option<String>,
 }
 
 /// A message in the dead-letter stream that is no record.
@@ -101,6 +103,9 @@ impl Record {
             say(wire::TW_LAST_FAILED, trouble.last_failed.to_string());
             say(wire::TW_ERROR_CLASS, line(&trouble.class, MOST_OF_ERROR));
             say(wire::TW_ERROR, line(&trouble.error, MOST_OF_ERROR));
+            if let Some(parent) = &trouble.traceparent {
+                say(wire::TRACEPARENT, line(parent, MOST_OF_ERROR));
+            }
             if !trouble.chain.is_empty() {
                 say(
                     wire::TW_ERROR_CHAIN,
@@ -147,6 +152,7 @@ impl Record {
                     .unwrap_or_default(),
                 first_failed: time(wire::TW_FIRST_FAILED),
                 last_failed: time(wire::TW_LAST_FAILED),
+                traceparent: text(wire::TRACEPARENT),
             }
         });
         let original = find(wire::TW_STREAM)

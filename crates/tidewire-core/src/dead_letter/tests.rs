@@ -34,6 +34,7 @@ fn failed(original: Original) -> Record {
             attempts: 8,
             first_failed: time(),
             last_failed: time(),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         }),
         original: Some(original),
     }

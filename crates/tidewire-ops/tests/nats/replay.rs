@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tidewire::{dead_letter::Act, wire};
 use tidewire_ops::{DeadLetters, Listed, Replay, ReplayEnd, Replayed, Selection};
 
-use crate::letters::{Failed, Service, World, failed};
+use crate::letters::{Failed, Service, TRACE, World, failed};
 
 pub(crate) const HOW: Replay = Replay {
     to_subject: false,
@@ -52,6 +52,11 @@ async fn a_letter_goes_to_its_handler_whole_and_twice_is_once() {
     assert_eq!(header(wire::TW_CONSUMER), "payments__ship");
     assert_eq!(header(wire::TW_ATTEMPTS), "8");
     assert_eq!(header(wire::TW_FIRST_FAILED), "2026-03-20T10:00:01.000000Z");
+    assert_eq!(
+        header(wire::TRACEPARENT),
+        TRACE,
+        "what the handler's span links to"
+    );
     assert_eq!(header(wire::MSG_ID), format!("{id}.2"));
     assert_eq!(header(wire::TTL), "604800s");
     assert_eq!(world.acts(&id).await, ["failed", "replayed", "handled"]);

@@ -16,6 +16,8 @@ use tidewire_server::Server;
 /// The service and the durable of all letters here, where a test does not say another one.
 pub(crate) const SERVICE: &str = "payments";
 pub(crate) const DURABLE: &str = "ship";
+/// The `traceparent` of the attempt that failed last.
+pub(crate) const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// A server with the streams that a service makes when it starts.
 pub(crate) struct World {
@@ -195,6 +197,7 @@ impl Failed<'_> {
                 attempts: 8,
                 first_failed: time("2026-03-20T10:00:01Z"),
                 last_failed: time(self.at),
+                traceparent: Some(TRACE.into()),
             }),
             original,
         }

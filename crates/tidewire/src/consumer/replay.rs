@@ -26,6 +26,8 @@ pub(super) struct Replay {
     pub(super) original: Original,
     attempts: u32,
     first_failed: Option<Timestamp>,
+    /// The `traceparent` of the attempt that failed last.
+    traceparent: Option<String>,
 }
 
 impl Replay {
@@ -57,6 +59,7 @@ impl Replay {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0),
             first_failed: find(wire::TW_FIRST_FAILED).and_then(|text| text.parse().ok()),
+            traceparent: find(wire::TRACEPARENT).map(str::to_owned),
         };
         let original = &replay.original;
         let first = Message {
@@ -97,6 +100,10 @@ impl Replay {
 
     pub(super) fn first_failed(&self) -> Option<Timestamp> {
         self.first_failed
+    }
+
+    pub(super) fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
     }
 
     /// Under what its own runs are counted: those of the original are spent, and of another replay too.

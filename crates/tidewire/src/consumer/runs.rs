@@ -68,6 +68,9 @@ pub(super) struct Failed {
     pub(super) causes: Vec<String>,
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
+    /// The `traceparent` of the attempt that failed: the next one links to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) traceparent: Option<String>,
 }
 
 impl Runs {
@@ -165,6 +168,7 @@ impl Known {
                 causes: [vec![failed.error], failed.causes].concat(),
                 first: failed.first,
                 last: now,
+                traceparent: failed.traceparent,
             },
             None => Failed {
                 class: CRASHED.into(),
@@ -174,6 +178,7 @@ impl Known {
                 causes: Vec::new(),
                 first: now,
                 last: now,
+                traceparent: None,
             },
         };
         Trouble {
@@ -183,6 +188,7 @@ impl Known {
             attempts: before + attempts,
             first_failed: failed.first,
             last_failed: failed.last,
+            traceparent: failed.traceparent,
         }
     }
 }
@@ -201,6 +207,7 @@ mod tests {
                 causes: vec!["the gateway says 500".into()],
                 first: Timestamp::default(),
                 last: Timestamp::default(),
+                traceparent: None,
             }),
             ..Known::default()
         };

@@ -11,6 +11,7 @@ use tidewire_core::{
     settlement::{After, Effect, Input, Keep, State, UNANSWERED},
 };
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::{
     desk::{Desk, Failure, letter_class},
@@ -25,6 +26,7 @@ use crate::{
     clock,
     delivery::{Delivery, StoredAt},
     sender::Sender,
+    spans,
 };
 
 /// A message in hand, before its handler.
@@ -288,13 +290,23 @@ impl<'a> Case<'a> {
             desk.inbox.as_ref(),
         );
         let outbox = delivery.outbox.clone();
+        let failed_before = self
+            .known
+            .failure
+            .as_ref()
+            .and_then(|failed| failed.traceparent.as_deref());
+        let replayed = self.replay.as_ref().and_then(Replay::traceparent);
+        let span = spans::process(&delivery, &desk.route, failed_before.or(replayed));
         self.job.grip.patience(Some(desk.time_limit));
-        let attempted = timeout(desk.time_limit, desk.route.attempt(delivery)).await;
+        let attempted = timeout(desk.time_limit, desk.route.attempt(delivery))
+            .instrument(span.clone())
+            .await;
         self.job.grip.patience(None);
         let outcome = match attempted {
             Ok((outcome, _)) => outcome,
             Err(_) => desk.route.timed_out(desk.time_limit),
         };
+        spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
         let verdict = desk.policy.verdict(&outcome);
         if let Some(pass) = self.pass.take() {
             match verdict {
@@ -316,10 +328,11 @@ impl<'a> Case<'a> {
                 causes: outcome.causes(),
                 first,
                 last: now,
+                traceparent: spans::context(&span).and_then(|context| context.parent),
             });
         }
         let since = now.since(first);
-        desk.report(&Failure {
+        let failure = Failure {
             outcome: &outcome,
             verdict,
             // What the settlement decides next, told here because only here the error is at hand.
@@ -330,7 +343,8 @@ impl<'a> Case<'a> {
             sequence: self.stored.sequence,
             letter: self.letter(),
             input: outbox.input(),
-        });
+        };
+        span.in_scope(|| desk.report(&failure));
         Input::Ended {
             verdict,
             since,

@@ -42,6 +42,7 @@ pub(super) async fn store(
             attempts: 0,
             first_failed: now,
             last_failed: now,
+            traceparent: None,
         }),
         original: Some(Original {
             stream: spec.stream.clone(),

@@ -21,7 +21,11 @@ pub(crate) fn prints_what_its_header_says(name: &str) {
 /// What follows the command in the header, up to the end of its block.
 fn output_in_header(name: &str, source: &str) -> String {
     let command = format!("//! $ cargo run --example {name}");
-    let after = source.lines().skip_while(|line| *line != command).skip(1);
+    // Behind it may be a feature that the example needs.
+    let after = source
+        .lines()
+        .skip_while(|line| !line.starts_with(&command))
+        .skip(1);
     let output = after.map_while(|line| line.strip_prefix("//! ").filter(|line| *line != "```"));
     let output: String = output.flat_map(|line| [line, "\n"]).collect();
     assert!(!output.is_empty(), "no output behind `{command}` in the header");

@@ -180,6 +180,9 @@ fn beside(claimed: &Claimed) -> Vec<(Cow<'static, str>, String)> {
     if let Some(trouble) = claimed.letter.trouble() {
         beside.push((wire::TW_ATTEMPTS.into(), trouble.attempts.to_string()));
         beside.push((wire::TW_FIRST_FAILED.into(), trouble.first_failed.to_string()));
+        if let Some(parent) = &trouble.traceparent {
+            beside.push((wire::TRACEPARENT.into(), parent.clone()));
+        }
     }
     beside
 }

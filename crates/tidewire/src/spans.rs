@@ -1,0 +1,189 @@
+//! Spans of what is sent and of what is handled, by OpenTelemetry's conventions for messaging.
+//!
+//! A span has the fields of the conventions whoever listens, and costs next to nothing where nobody does. With the feature
+//! `otlp` it has a context too, which goes into the headers of what it sends and comes from those of what it handles.
+
+mod context;
+
+use std::sync::Arc;
+
+use tidewire_core::{Outgoing, Subject, TraceContext, wire};
+use tracing::{Level, Span, field::Empty};
+
+pub(crate) use self::context::context;
+use crate::{
+    delivery::Delivery,
+    input::Input,
+    outbox::Outbox,
+    route::{Carrier, Route},
+};
+
+/// A message on its way to a stream: whoever handles it is its child.
+pub(crate) fn send(outgoing: &Outgoing) -> Span {
+    sending(outgoing, "send", "producer")
+}
+
+/// A command or a query until its answer is there.
+pub(crate) fn request(outgoing: &Outgoing) -> Span {
+    sending(outgoing, "request", "client")
+}
+
+fn sending(outgoing: &Outgoing, operation: &str, kind: &str) -> Span {
+    let name = outgoing.subject.name().as_str();
+    let conversation = || {
+        let mut headers = outgoing.headers.iter();
+        let found = headers.find(|(name, _)| name == wire::TW_CORRELATION_ID);
+        found.map(|(_, id)| id.as_str())
+    };
+    tracing::info_span!(
+        "send",
+        otel.name = format_args!("{operation} {name}"),
+        otel.kind = kind,
+        otel.status_code = Empty,
+        error.type = Empty,
+        messaging.system = "nats",
+        messaging.operation.name = operation,
+        messaging.operation.type = "send",
+        messaging.destination.name = name,
+        messaging.message.id = outgoing.id.as_str(),
+        messaging.message.conversation_id = conversation(),
+        messaging.message.body.size = number(outgoing.body.len()),
+        tidewire.message.key = key(&outgoing.subject),
+    )
+}
+
+/// One attempt to handle a message; `failed_before` is the `traceparent` of the attempt before it.
+///
+/// A batch has a span of its own, by [`batch`], and its messages have none.
+pub(crate) fn process(delivery: &Delivery, route: &Route, failed_before: Option<&str>) -> Span {
+    if route.batches || !tracing::span_enabled!(Level::INFO) {
+        return Span::none();
+    }
+    let (kind, group) = match &route.carrier {
+        Carrier::Durable(_) => ("consumer", Some(delivery.handler())),
+        Carrier::Live { queue_group } => ("consumer", queue_group.as_deref()),
+        Carrier::Request { .. } => ("server", None),
+    };
+    let input = delivery.outbox.input();
+    let parsed = match input {
+        Input::Envelope(envelope) => Some(envelope.subject.clone()),
+        // Another program's subject may end in anything; the filter of its handler does not.
+        Input::Foreign { .. } if route.filter.is_some() => None,
+        Input::Foreign { .. } => Subject::parse(delivery.subject()).ok(),
+    };
+    let name = parsed.as_ref().map(|subject| subject.name().as_str());
+    let template = route.filter.as_deref().filter(|_| name.is_none());
+    let span = tracing::info_span!(
+        "process",
+        otel.name = titled("process", name.or(template)),
+        otel.kind = kind,
+        otel.status_code = Empty,
+        error.type = Empty,
+        trace_id = Empty,
+        span_id = Empty,
+        messaging.system = "nats",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = name,
+        messaging.destination.template = template,
+        messaging.consumer.group.name = group,
+        messaging.message.id = input.id().as_str(),
+        messaging.message.conversation_id = input.correlation_id(),
+        messaging.message.body.size = number(delivery.payload().len()),
+        tidewire.message.key = parsed.as_ref().and_then(key),
+        tidewire.attempt = i64::from(delivery.attempt()),
+    );
+    let sent = delivery.outbox.trace();
+    context::follow(&span, sent);
+    if kind == "consumer" {
+        context::link(&span, sent, "creation", None);
+    }
+    if failed_before.is_some() {
+        let failed = TraceContext {
+            parent: failed_before.map(str::to_owned),
+            ..TraceContext::default()
+        };
+        context::link(&span, &failed, "failed_attempt", None);
+    }
+    context::show(&span);
+    span
+}
+
+/// One call for several messages. It is the child of none of them.
+pub(crate) fn batch(messages: &[Arc<Outbox>]) -> Span {
+    if !tracing::span_enabled!(Level::INFO) {
+        return Span::none();
+    }
+    let name = |message: &Arc<Outbox>| match message.input() {
+        Input::Envelope(envelope) => Some(envelope.subject.name().as_str().to_owned()),
+        Input::Foreign { .. } => None,
+    };
+    let mut names = messages.iter().map(name);
+    let first = names.next().flatten();
+    // Of several names none is that of the batch.
+    let name = first.filter(|first| names.all(|name| name.as_ref() == Some(first)));
+    let span = tracing::info_span!(
+        "process",
+        otel.name = titled("process", name.as_deref()),
+        otel.kind = "consumer",
+        otel.status_code = Empty,
+        error.type = Empty,
+        trace_id = Empty,
+        span_id = Empty,
+        messaging.system = "nats",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = name,
+        messaging.consumer.group.name = messages.first().map(|message| message.handler()),
+        messaging.batch.message_count = number(messages.len()),
+    );
+    for message in messages {
+        let id = message.input().id().as_str();
+        context::link(&span, message.trace(), "creation", Some(id));
+    }
+    context::show(&span);
+    span
+}
+
+/// Says how it ended: with an error of this class, or well.
+pub(crate) fn ended(span: &Span, error: Option<&str>) {
+    if let Some(class) = error {
+        span.record("error.type", class);
+        span.record("otel.status_code", "error");
+    }
+}
+
+/// The headers of a message, with the context of the span that sends it in the place of the one that it carries on.
+pub(crate) fn headers<'a>(
+    outgoing: &'a Outgoing,
+    ours: Option<&'a TraceContext>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let replaced = move |name: &str| {
+        ours.is_some_and(|ours| match name {
+            wire::TRACEPARENT | wire::TRACESTATE => true,
+            wire::BAGGAGE => ours.baggage.is_some(),
+            _ => false,
+        })
+    };
+    let carried = outgoing.headers.iter();
+    let carried = carried.map(|(name, value)| (&**name, value.as_str()));
+    let ours = ours.into_iter().flat_map(TraceContext::headers);
+    let ours = ours.map(|(name, value)| -> (&'a str, &'a str) { (name, value) });
+    carried.filter(move |(name, _)| !replaced(name)).chain(ours)
+}
+
+fn titled(operation: &str, destination: Option<&str>) -> String {
+    destination.map_or_else(
+        || operation.to_owned(),
+        |destination| format!("{operation} {destination}"),
+    )
+}
+
+fn key(subject: &Subject) -> Option<String> {
+    Some(subject.key()?.text().into_owned())
+}
+
+/// As OpenTelemetry has numbers: an unsigned one would become text.
+fn number(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}

@@ -12,8 +12,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     ask::AskError,
     clock,
-    connection::Connection,
+    connection::{Connection, Refusal},
     headers::{header, header_map, pairs},
+    health::Health,
+    metrics::Sends,
     publish_error::PublishError,
 };
 
@@ -25,6 +27,8 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 const ROUND_TRIP: Duration = Duration::from_secs(5);
 /// How long the client that takes the place of a dead one is waited for.
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a permission that was missing is remembered where nobody sends again what lacked it.
+const REMEMBERED: Duration = Duration::from_secs(30);
 /// How often the count of connections is read while a confirmation is awaited; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -48,6 +52,9 @@ pub(crate) struct Sender {
     service: Arc<str>,
     /// How it writes.
     format: Format,
+    sends: Sends,
+    /// Where it says what it may not send.
+    health: Health,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +82,17 @@ impl Sender {
             connection,
             service: service.into(),
             format,
+            sends: Sends::default(),
+            health: Health::default(),
+        }
+    }
+
+    /// Counts what it sends from now on, and tells `health` of what it may not.
+    pub(crate) fn counted(self, sends: Sends, health: Health) -> Self {
+        Self {
+            sends,
+            health,
+            ..self
         }
     }
 
@@ -135,6 +153,30 @@ impl Sender {
         outgoing: &Outgoing,
         within: Duration,
     ) -> Result<Stored, PublishError> {
+        let stored = self.try_publish(outgoing, within).await;
+        let name = outgoing.subject.name();
+        self.sends.published(name.as_str(), &stored);
+        match &stored {
+            Ok(_) => self.permitted(name.as_str(), None),
+            Err(PublishError::NotPermitted(refusal)) => self.permitted(name.as_str(), Some(refusal)),
+            Err(_) => {}
+        }
+        stored
+    }
+
+    /// A service that may not send what it declares is not ready: until it may, or nobody tries.
+    fn permitted(&self, name: &str, refusal: Option<&Refusal>) {
+        if refusal.is_none() && self.health.is_well() {
+            return;
+        }
+        let cause = format!("permission-{name}");
+        match refusal {
+            None => self.health.recovers(&cause),
+            Some(refusal) => self.health.ails_for(REMEMBERED, &cause, refusal.to_string()),
+        }
+    }
+
+    async fn try_publish(&self, outgoing: &Outgoing, within: Duration) -> Result<Stored, PublishError> {
         let name = outgoing.subject.name();
         let (subject, stream) = (&*outgoing.published_to(), outgoing.stream());
         let headers = outgoing
@@ -213,6 +255,22 @@ impl Sender {
 
     /// Sends a request and reads its answer.
     pub(crate) async fn request<R: DeserializeOwned>(
+        &self,
+        outgoing: &Outgoing,
+        within: Duration,
+    ) -> Result<R, AskError> {
+        let answer = self.try_request(outgoing, within).await;
+        let name = outgoing.subject.name();
+        self.sends.asked(name.as_str(), &answer);
+        match &answer {
+            Err(AskError::NotPermitted(refusal)) => self.permitted(name.as_str(), Some(refusal)),
+            Ok(_) | Err(AskError::Refused { .. }) => self.permitted(name.as_str(), None),
+            Err(_) => {}
+        }
+        answer
+    }
+
+    async fn try_request<R: DeserializeOwned>(
         &self,
         outgoing: &Outgoing,
         within: Duration,

@@ -10,7 +10,6 @@ use tidewire_core::{
     dead_letter::{Act, LetterId, Record, Trouble},
     settlement::{After, Effect, Input, Keep, State, UNANSWERED},
 };
-use tokio::time::timeout;
 
 use super::{
     desk::{Desk, Failure, letter_class},
@@ -289,12 +288,8 @@ impl<'a> Case<'a> {
         );
         let outbox = delivery.outbox.clone();
         self.job.grip.patience(Some(desk.time_limit));
-        let attempted = timeout(desk.time_limit, desk.route.attempt(delivery)).await;
+        let outcome = desk.route.attempt_within(delivery, desk.time_limit).await;
         self.job.grip.patience(None);
-        let outcome = match attempted {
-            Ok((outcome, _)) => outcome,
-            Err(_) => desk.route.timed_out(desk.time_limit),
-        };
         let verdict = desk.policy.verdict(&outcome);
         if let Some(pass) = self.pass.take() {
             match verdict {
@@ -395,7 +390,12 @@ impl<'a> Case<'a> {
             .store(&subject, self.letter(), &record, expected)
             .await
         {
-            Ok(Some(_)) => true,
+            Ok(Some(_)) => {
+                if let (Act::Failed, Some(trouble)) = (act, &record.trouble) {
+                    self.desk.counts.stored(&trouble.class);
+                }
+                true
+            }
             Ok(None) => {
                 tracing::debug!(letter = %self.letter(), %act, "another record was first");
                 true

@@ -60,17 +60,17 @@ pub(crate) struct Report {
 impl Health {
     /// Something is wrong; an error is logged when it begins.
     pub(crate) fn ails(&self, cause: &str, what: impl Into<String>) {
-        self.put(cause, what.into(), None);
+        self.put(cause, &what.into(), None);
     }
 
     /// Something is wrong that is not looked at again: without a new word it is forgotten after `lasting`.
     pub(crate) fn ails_for(&self, lasting: Duration, cause: &str, what: impl Into<String>) {
-        self.put(cause, what.into(), Some(Instant::now() + lasting));
+        self.put(cause, &what.into(), Some(Instant::now() + lasting));
     }
 
-    fn put(&self, cause: &str, what: String, until: Option<Instant>) {
+    fn put(&self, cause: &str, what: &str, until: Option<Instant>) {
         let now = Cause {
-            what: what.clone(),
+            what: what.to_owned(),
             until,
         };
         let before = self.change(|state| state.causes.insert(cause.to_owned(), now));

@@ -116,19 +116,18 @@ fn answer(headers: &HeaderMap, word: &str, causes: &Causes, degraded: &Causes) -
         let json = [(header::CONTENT_TYPE, "application/json")];
         return (status, json, body.to_string()).into_response();
     }
-    let mut text = if is_well {
-        word.to_owned()
-    } else {
-        format!("not {word}")
-    };
-    for (name, what) in causes {
-        text.push_str(&format!("\n{name}: {}", one_line(what)));
-    }
-    for (name, what) in degraded {
-        text.push_str(&format!("\ndegraded: {name}: {}", one_line(what)));
-    }
-    text.push('\n');
-    (status, text).into_response()
+    let first = if is_well { "" } else { "not " };
+    let causes = causes
+        .iter()
+        .map(|(name, what)| format!("{name}: {}\n", one_line(what)));
+    let degraded = degraded
+        .iter()
+        .map(|(name, what)| format!("degraded: {name}: {}\n", one_line(what)));
+    let lines = [format!("{first}{word}\n")]
+        .into_iter()
+        .chain(causes)
+        .chain(degraded);
+    (status, lines.collect::<String>()).into_response()
 }
 
 /// What a cause says in several lines is still one cause.

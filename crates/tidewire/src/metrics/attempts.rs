@@ -138,7 +138,7 @@ impl OfMessage {
             labels.push(Label::new("outcome", outcome));
             labels
         };
-        let consumed = Outcome::CLASSES.into_iter().enumerate().map(|(at, class)| {
+        let ends = Outcome::CLASSES.into_iter().enumerate().map(|(at, class)| {
             let mut labels = ended(outcome(at));
             if at >= OUTCOMES.len() - 1 {
                 labels.push(Label::new("error_class", class));
@@ -147,7 +147,7 @@ impl OfMessage {
         });
         let duration = OUTCOMES.map(|outcome| histogram!(PROCESS_DURATION, ended(outcome)));
         Self {
-            consumed: consumed.collect(),
+            consumed: ends.collect(),
             duration: duration.into(),
             critical_time: histogram!(CRITICAL_TIME, labels()),
         }

@@ -3,6 +3,7 @@
 //! The recorder is the process's, and so may be shared by these tests: each has services of its own names.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -96,17 +97,20 @@ async fn unknown_names_and_ten_thousand_keys_make_no_series() {
     quiet_all().await;
     let after = figures(address(&bounded), "bounded").await;
     assert_eq!(after.keys().cloned().collect::<Vec<_>>(), before);
-    let consumed = |consumer: &str, message: &str| {
-        let parts = ["consumed", "outcome=\"handled\"", consumer, message];
-        sum(&after, &parts)
+    let consumed = |consumer: &str, message: &str, count: u32| {
+        is(
+            &after,
+            count,
+            &["consumed", "outcome=\"handled\"", consumer, message],
+        );
     };
-    let all = f64::from(most);
-    assert_eq!(
-        consumed("bounded__typed", "message=\"orders.payments.payment.processed\""),
-        all
+    consumed(
+        "bounded__typed",
+        "message=\"orders.payments.payment.processed\"",
+        most,
     );
-    assert_eq!(consumed("bounded__any", "message=\"other\""), all + 1.0);
-    assert_eq!(consumed("bounded__raw", "message=\"other\""), all + 1.0);
+    consumed("bounded__any", "message=\"other\"", most + 1);
+    consumed("bounded__raw", "message=\"other\"", most + 1);
     let (_, text) = get(address(&bounded), "/metrics").await;
     assert!(!text.contains("w9999") && !text.contains("k9999"));
 }
@@ -150,126 +154,91 @@ async fn charge(
     Ok(())
 }
 
-#[tokio::test]
-async fn what_came_of_messages_is_counted_and_measured() {
-    let (server, till) = (server(), Till::default());
-    let client = connect(&server).await;
+/// The sum of the figures whose series hold all of `parts` is this.
+fn is(figures: &BTreeMap<String, f64>, expected: u32, parts: &[&str]) {
+    let found = sum(figures, parts);
+    assert!(
+        (found - f64::from(expected)).abs() < 1e-6,
+        "{parts:?}: {found}, not {expected}"
+    );
+}
+
+const PROCESSED: &str = "message=\"orders.payments.payment.processed\"";
+
+/// A service that publishes an event for each end that an attempt can have, and handles them.
+async fn a_day_of(name: &str, client: &Client) -> Running {
     let breaker = Breaker::new("gateway").first_wait(Duration::from_millis(20));
     let retry = Retry::exponential(Duration::from_millis(10), Duration::from_secs(1)).max_attempts(2);
-    let counted = Service::new("counted", "1.2.3")
+    let service = Service::new(name, "1.2.3")
         .context(Context::new("orders.payments"))
         .context(Context::new("orders.shipping"))
         .publishes::<PaymentProcessed>()
-        .state(till.clone())
+        .state(Till::default())
         .on(durable("charge", charge)
             .retry(retry)
             .time_limit(Duration::from_millis(100))
             .circuit_breaker(&breaker))
         .monitor(ANY)
-        .start(client.clone())
-        .await
-        .unwrap();
-    let at = address(&counted);
-    let with = |note: &str| PaymentProcessed {
-        note: note.into(),
-        ..processed(note)
-    };
+        .start(client.clone());
+    let service = service.await.unwrap();
     for note in ["well", "twice", "never", "no", "boom", "long"] {
-        counted.bus().publish(&with(note)).await.unwrap();
+        let event = PaymentProcessed {
+            note: note.into(),
+            ..processed(note)
+        };
+        service.bus().publish(&event).await.unwrap();
     }
-    client
-        .publish("orders.payments.payment.processed.odd", "no envelope".into())
-        .await
-        .unwrap();
+    let subject = "orders.payments.payment.processed.odd";
+    client.publish(subject, "no envelope".into()).await.unwrap();
     // `never`, `boom`, `long` and the one without an envelope.
-    kept_reach(&client, 4).await;
-    quiet(&client, PAYMENTS, "counted__charge").await;
-    let now = figures(at, "counted").await;
-    let is = |expected: u32, parts: &[&str]| {
-        let found = sum(&now, parts);
-        assert!(
-            (found - f64::from(expected)).abs() < 1e-6,
-            "{parts:?}: {found}, not {expected}"
-        );
-    };
+    kept_reach(client, 4).await;
+    quiet(client, PAYMENTS, &format!("{name}__charge")).await;
+    service
+}
+
+#[tokio::test]
+async fn what_came_of_messages_is_counted_and_measured() {
+    let server = server();
+    let client = connect(&server).await;
+    let counted = a_day_of("counted", &client).await;
+    let now = figures(address(&counted), "counted").await;
     let consumed = "messaging_client_consumed_messages_total{";
-    let message = "message=\"orders.payments.payment.processed\"";
-    is(
-        2,
-        &[
-            consumed,
-            message,
-            "consumer=\"counted__charge\"",
-            "outcome=\"handled\"",
-        ],
-    );
-    is(1, &[consumed, message, "outcome=\"declined\""]);
-    is(
-        1,
-        &[consumed, message, "outcome=\"failed\"", "error_class=\"failed\""],
-    );
-    is(
-        1,
-        &[
-            consumed,
-            message,
-            "outcome=\"failed\"",
-            "error_class=\"rejected\"",
-        ],
-    );
-    is(
-        2,
-        &[
-            consumed,
-            message,
-            "outcome=\"failed\"",
-            "error_class=\"panicked\"",
-        ],
-    );
-    is(
-        2,
-        &[
-            consumed,
-            message,
-            "outcome=\"failed\"",
-            "error_class=\"timed_out\"",
-        ],
-    );
-    is(
-        1,
-        &[
-            consumed,
-            message,
-            "outcome=\"failed\"",
-            "error_class=\"malformed\"",
-        ],
-    );
-    is(10, &[consumed]);
-    is(10, &["messaging_process_duration_seconds_count{", message]);
-    is(10, &["messaging_process_duration_seconds_bucket{", "le=\"+Inf\""]);
-    is(3, &["tidewire_critical_time_seconds_count{", message]);
-    assert!(
-        sum(&now, &["messaging_process_duration_seconds_sum{", "failed"]) > 0.2,
-        "two were cut off"
-    );
-    is(3, &["tidewire_retries_total{"]);
-    is(1, &["tidewire_retries_total{", "error_class=\"timed_out\""]);
-    is(
-        4,
-        &["tidewire_dead_letters_total{", "consumer=\"counted__charge\""],
-    );
-    for class in ["rejected", "panicked", "timed_out", "malformed"] {
-        is(
-            1,
-            &[
-                "tidewire_dead_letters_total{",
-                &format!("error_class=\"{class}\""),
-            ],
-        );
+    let handled = [
+        consumed,
+        PROCESSED,
+        "consumer=\"counted__charge\"",
+        "outcome=\"handled\"",
+    ];
+    is(&now, 2, &handled);
+    is(&now, 1, &[consumed, PROCESSED, "outcome=\"declined\""]);
+    for (class, count) in [
+        ("failed", 1),
+        ("rejected", 1),
+        ("panicked", 2),
+        ("timed_out", 2),
+        ("malformed", 1),
+    ] {
+        let class = format!("error_class=\"{class}\"");
+        is(&now, count, &[consumed, PROCESSED, "outcome=\"failed\"", &class]);
     }
-    let sent = "messaging_client_sent_messages_total{";
-    is(6, &[sent, message, "outcome=\"stored\""]);
+    is(&now, 10, &[consumed]);
     is(
+        &now,
+        10,
+        &["messaging_process_duration_seconds_count{", PROCESSED],
+    );
+    is(
+        &now,
+        10,
+        &["messaging_process_duration_seconds_bucket{", "le=\"+Inf\""],
+    );
+    is(&now, 3, &["tidewire_critical_time_seconds_count{", PROCESSED]);
+    let took = sum(&now, &["messaging_process_duration_seconds_sum{", "failed"]);
+    assert!(took > 0.2, "two were cut off after a tenth of a second: {took}");
+    let sent = "messaging_client_sent_messages_total{";
+    is(&now, 6, &[sent, PROCESSED, "outcome=\"stored\""]);
+    is(
+        &now,
         2,
         &[
             sent,
@@ -277,19 +246,49 @@ async fn what_came_of_messages_is_counted_and_measured() {
             "outcome=\"stored\"",
         ],
     );
-    is(8, &[sent]);
-    is(1, &["tidewire_build_info{", "version=\"1.2.3\""]);
-    is(1, &["tidewire_connected{"]);
+    is(&now, 8, &[sent]);
+    let tally = &counted.tally()["counted__charge"];
+    let counts = (tally["handled"], tally["panicked"], tally.values().sum());
+    assert_eq!(counts, (2, 2, 10_u64), "the tally counts the same");
+}
+
+#[tokio::test]
+async fn what_was_not_handled_is_counted_and_every_metric_is_described() {
+    let server = server();
+    let client = connect(&server).await;
+    let unlucky = a_day_of("unlucky", &client).await;
+    let now = figures(address(&unlucky), "unlucky").await;
+    is(&now, 3, &["tidewire_retries_total{"]);
+    is(&now, 1, &["tidewire_retries_total{", "error_class=\"timed_out\""]);
+    is(
+        &now,
+        4,
+        &["tidewire_dead_letters_total{", "consumer=\"unlucky__charge\""],
+    );
+    for class in ["rejected", "panicked", "timed_out", "malformed"] {
+        let class = format!("error_class=\"{class}\"");
+        is(&now, 1, &["tidewire_dead_letters_total{", &class]);
+    }
+    is(&now, 1, &["tidewire_build_info{", "version=\"1.2.3\""]);
+    is(&now, 1, &["tidewire_connected{"]);
     eventually("its error events are counted", async || {
-        let now = figures(at, "counted").await;
+        let now = figures(address(&unlucky), "unlucky").await;
         (sum(&now, &["tidewire_error_events_total{", "outcome=\"stored\""]) - 7.0).abs() < 1e-6
     })
     .await;
-    let tally = &counted.tally()["counted__charge"];
-    assert_eq!(
-        (tally["handled"], tally["panicked"], tally.values().sum::<u64>()),
-        (2, 2, 10)
-    );
+    let page = include_str!("../../../../book/src/telemetry.md");
+    let (_, text) = get(address(&unlucky), "/metrics").await;
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for name in types.filter_map(|line| line.split(' ').next()) {
+        assert!(
+            page.contains(&format!("| `{name}` |")),
+            "the page has no line for {name}"
+        );
+        assert!(
+            text.contains(&format!("# HELP {name} ")),
+            "{name} is not described"
+        );
+    }
 }
 
 #[tokio::test]

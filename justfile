@@ -24,7 +24,7 @@ clippy:
 doc:
     .ci/run doc
 
-# Programs in Python and JavaScript against our services; needs python3 and npm, and installs clients into target/foreign.
+# Python, JavaScript and Prometheus against our services; needs python3, npm and apt-get, and unpacks into target/foreign.
 foreign:
     .ci/run foreign
 

@@ -1,29 +1,47 @@
-//! Runs small programs in Python and JavaScript against Tidewire services, and compares what both sides saw.
+//! Runs programs of other people against Tidewire services, and compares what both sides saw: small ones in Python and
+//! JavaScript with their NATS clients, and a Prometheus that reads the metrics of the shop.
 //!
-//! The programs are in `acceptance/foreign`. They know the wire contract and nothing of Tidewire, and they judge nothing:
+//! The small programs are in `acceptance/foreign`. They know the wire contract and nothing of Tidewire, and they judge nothing:
 //! each does one thing and says what it saw. What is right is decided here, where both sides are known.
 
 mod checks;
 mod compare;
 mod messages;
 mod program;
+mod prometheus;
 mod report;
 mod seen;
+mod shop;
 mod tools;
 mod world;
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
-use report::Report;
+use report::{Outcome, Report};
 use world::World;
 
 /// The end of a run that hangs where no nearer limit ends it. A first run takes half a minute, most of it to build.
 const OVERALL: Duration = Duration::from_secs(900);
 
+/// What can be run by itself, by its name.
+const PARTS: [&str; 2] = ["clients", "metrics"];
+
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "a program's errors go there")]
 async fn main() -> ExitCode {
-    let report = match tokio::time::timeout(OVERALL, run()).await {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [shop, service] = arguments.as_slice()
+        && shop == "shop"
+    {
+        return match Box::pin(shop::serve(service)).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {service}: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let report = match tokio::time::timeout(OVERALL, run(&arguments)).await {
         Ok(Ok(report)) => report,
         Ok(Err(error)) => {
             eprintln!("error: {error}");
@@ -42,24 +60,41 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<Report, Box<dyn Error>> {
-    let tools = tools::prepare().await?;
+/// Runs what is named, or all of it.
+async fn run(parts: &[String]) -> Result<Report, Box<dyn Error>> {
+    if let Some(other) = parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        return Err(format!("there is no part `{other}`; there are: {}", PARTS.join(", ")).into());
+    }
+    let is_meant = |part: &str| parts.is_empty() || parts.iter().any(|named| named == part);
     let mut report = Report::default();
+    if is_meant("clients") {
+        clients(&mut report).await?;
+    }
+    if is_meant("metrics") {
+        let prometheus = tools::prometheus().await?;
+        let outcome = checks::metrics::check(&mut report, &prometheus).await;
+        report.scenario("Prometheus scrapes the shop", outcome);
+    }
+    Ok(report)
+}
+
+async fn clients(report: &mut Report) -> Outcome {
+    let tools = tools::prepare().await?;
     for foreign in &tools.clients {
         let mut world = World::start().await?;
         let client = foreign.client;
-        let outcome = checks::publish::check(&mut report, foreign, &world).await;
+        let outcome = checks::publish::check(report, foreign, &world).await;
         report.scenario(&format!("{client} publishes"), outcome);
-        let outcome = checks::request::check(&mut report, foreign, &world).await;
+        let outcome = checks::request::check(report, foreign, &world).await;
         report.scenario(&format!("{client} requests"), outcome);
-        let outcome = checks::discover::check(&mut report, foreign, &world).await;
+        let outcome = checks::discover::check(report, foreign, &world).await;
         report.scenario(&format!("{client} lists services"), outcome);
-        let outcome = checks::read::check(&mut report, foreign, &world).await;
+        let outcome = checks::read::check(report, foreign, &world).await;
         report.scenario(&format!("{client} reads events"), outcome);
-        let outcome = checks::consume::check(&mut report, foreign, &mut world).await;
+        let outcome = checks::consume::check(report, foreign, &mut world).await;
         report.scenario(&format!("{client} takes over a durable"), outcome);
     }
-    let outcome = checks::cloud_events::check(&mut report, &tools.cloud_events).await;
+    let outcome = checks::cloud_events::check(report, &tools.cloud_events).await;
     report.scenario("the CloudEvents SDK reads and writes", outcome);
-    Ok(report)
+    Ok(())
 }

@@ -11,7 +11,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::program::{Foreign, last_lines};
+use crate::{
+    program::{Foreign, last_lines},
+    prometheus::Prometheus,
+};
 
 /// The end of an installation that hangs. Each takes a few seconds.
 const INSTALL: Duration = Duration::from_secs(300);
@@ -74,6 +77,9 @@ const INSTALL_PYTHON: &str = "install Python 3.10 or newer with its `venv` and `
                               python3 python3-venv`; Fedora: `dnf install python3`; macOS: `brew install python`)";
 const INSTALL_NODE: &str = "install Node.js 20 or newer with npm (Debian and Ubuntu: `apt install nodejs npm`; Fedora: \
                             `dnf install nodejs npm`; macOS: `brew install node`)";
+const INSTALL_PROMETHEUS: &str = "install Prometheus with its promtool (Debian and Ubuntu: `apt install prometheus`, or let \
+                                  this program unpack it with `apt-get` and `dpkg`; Fedora: `dnf install \
+                                  golang-github-prometheus`; macOS: `brew install prometheus`)";
 const REGISTRY: &str = "the packages come from the registry that is configured on this machine";
 
 /// Installs what is not installed yet.
@@ -99,6 +105,66 @@ pub(crate) async fn prepare() -> Result<Tools, ToolError> {
         ],
         cloud_events: foreign("CloudEvents SDK", python, "py", u64::MAX),
     })
+}
+
+/// Prometheus and its tool: those on the PATH, or else Debian's, unpacked and not installed.
+pub(crate) async fn prometheus() -> Result<Prometheus, ToolError> {
+    let folder = folder()?;
+    let _lock = lock(&folder).await?;
+    let on_path = Prometheus {
+        server: "prometheus".into(),
+        tool: "promtool".into(),
+    };
+    for tool in ["prometheus", "promtool"] {
+        if output(tool, &["--version"], &folder, INSTALL_PROMETHEUS)
+            .await
+            .is_err()
+        {
+            return debian(&folder.join("prometheus")).await;
+        }
+    }
+    Ok(on_path)
+}
+
+async fn debian(home: &Path) -> Result<Prometheus, ToolError> {
+    let programs = home.join("root/usr/bin");
+    let unpacked = Prometheus {
+        server: programs.join("prometheus"),
+        tool: programs.join("promtool"),
+    };
+    let installed = Installed::of(home, "Debian's prometheus".into());
+    if installed.is_there() {
+        return Ok(unpacked);
+    }
+    say("unpacking Debian's prometheus, once");
+    installed.clear()?;
+    fs::create_dir_all(home).map_err(io_error(format!("make {}", home.display())))?;
+    let download = async || output("apt-get", &["download", "prometheus"], home, INSTALL_PROMETHEUS).await;
+    if let Err(ToolError::Failed { .. }) = download().await {
+        // A new machine does not know the packages yet.
+        output("apt-get", &["update"], home, INSTALL_PROMETHEUS).await?;
+        download().await?;
+    }
+    let files = fs::read_dir(home).map_err(io_error(format!("read {}", home.display())))?;
+    let packages = files.flatten().map(|file| file.path());
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+    let Some(package) = packages.into_iter().find(is_package) else {
+        return Err(ToolError::Missing {
+            tool: "prometheus".into(),
+            remedy: INSTALL_PROMETHEUS,
+        });
+    };
+    let package = package.to_string_lossy();
+    output("dpkg", &["-x", &package, "root"], home, INSTALL_PROMETHEUS).await?;
+    output(
+        &unpacked.tool.to_string_lossy(),
+        &["--version"],
+        home,
+        INSTALL_PROMETHEUS,
+    )
+    .await?;
+    installed.note()?;
+    Ok(unpacked)
 }
 
 /// `target/foreign`, wherever `target` is: this program is in `target/debug` or beside it.

@@ -20,6 +20,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every word that [`class`](Self::class) says.
+    pub const CLASSES: [&'static str; 10] = [
+        "handled",
+        "declined",
+        "failed",
+        "unavailable",
+        "rejected",
+        "panicked",
+        "timed_out",
+        "malformed",
+        "invalid",
+        "incompatible",
+    ];
+
     /// What a caller who waits for the answer hears instead of it; `None` where all went well.
     pub fn refusal(&self) -> Option<ErrorBody> {
         let (code, message, retryable) = match self {
@@ -95,6 +109,31 @@ mod tests {
 
     fn failed(class: Class) -> Outcome {
         Outcome::Failed(Failure::new(class, "boom"))
+    }
+
+    #[test]
+    fn every_class_is_in_the_list() {
+        let mut outcomes = vec![
+            Outcome::Done,
+            Outcome::Panicked(String::new()),
+            Outcome::TimedOut(Duration::ZERO),
+        ];
+        outcomes.extend(
+            [
+                Class::Retry(None),
+                Class::Unavailable,
+                Class::Reject,
+                Class::Decline("no"),
+            ]
+            .map(failed),
+        );
+        for outcome in outcomes {
+            assert!(Outcome::CLASSES.contains(&outcome.class()), "{}", outcome.class());
+        }
+        // Those of what is not understood; `DecodeError::class` says which are which.
+        for class in ["malformed", "invalid", "incompatible"] {
+            assert!(Outcome::CLASSES.contains(&class));
+        }
     }
 
     #[test]

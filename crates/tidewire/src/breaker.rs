@@ -6,11 +6,15 @@ use std::{
     time::Duration,
 };
 
+use metrics::Gauge;
 use tidewire_core::{Admission, Circuit, CircuitState};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
 
 /// Stops handling while what the handlers need is unavailable.
 ///
@@ -43,6 +47,8 @@ struct Shared {
     began: Instant,
     /// Rings whenever it may have closed.
     changed: Notify,
+    /// Where it stands, for those who show it.
+    shown: watch::Sender<CircuitState>,
 }
 
 #[derive(Clone, Copy)]
@@ -68,6 +74,7 @@ impl Breaker {
                 circuit: Mutex::new(settings.circuit()),
                 began: Instant::now(),
                 changed: Notify::new(),
+                shown: watch::Sender::new(CircuitState::Closed),
             }),
         }
     }
@@ -125,6 +132,7 @@ impl Breaker {
 
     fn force(&self, open: Option<bool>) {
         self.circuit().force(open);
+        self.tell_state();
         tracing::warn!(breaker = self.name(), ?open, "the breaker was set by hand");
         self.shared.changed.notify_waiters();
     }
@@ -136,7 +144,10 @@ impl Breaker {
             let admission = self.circuit().admit(self.now());
             let probe = match admission {
                 Admission::Admitted => false,
-                Admission::Probe => true,
+                Admission::Probe => {
+                    self.tell_state();
+                    true
+                }
                 Admission::NotBefore(until) => {
                     tokio::select! {
                         () = changed => {}
@@ -168,6 +179,43 @@ impl Breaker {
         }
     }
 
+    /// Shows where it stands until the service is over.
+    pub(crate) async fn show(self, gauge: Gauge, health: Health, over: CancellationToken) {
+        let mut shown = self.shared.shown.subscribe();
+        let name = format!("breaker-{}", self.name());
+        loop {
+            let state = *shown.borrow_and_update();
+            gauge.set(match state {
+                CircuitState::Closed => 0,
+                CircuitState::HalfOpen => 1,
+                CircuitState::Open => 2,
+            });
+            match state {
+                CircuitState::Closed => health.goes_on(&name),
+                CircuitState::HalfOpen | CircuitState::Open => {
+                    let text = format!(
+                        "the breaker `{}` is {state}: what it guards is unavailable, or somebody opened it; nothing is lost, and \
+                         what waits is tried again when it closes",
+                        self.name()
+                    );
+                    health.degrades(&name, text);
+                }
+            }
+            tokio::select! {
+                () = over.cancelled() => return gauge.set(0),
+                changed = shown.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Under the lock of what is shown: of two changes at once the later one is seen last.
+    fn tell_state(&self) {
+        self.shared.shown.send_if_modified(|shown| {
+            let now = self.state();
+            std::mem::replace(shown, now) != now
+        });
+    }
+
     fn now(&self) -> Duration {
         self.shared.began.elapsed()
     }
@@ -194,6 +242,7 @@ impl Breaker {
             _ => {}
         }
         if before != after {
+            self.tell_state();
             self.shared.changed.notify_waiters();
         }
     }

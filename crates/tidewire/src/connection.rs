@@ -25,7 +25,7 @@ pub use connect::{Connect, connect};
 pub use connect_error::ConnectError;
 use current::Current;
 pub(crate) use current::{End, Living};
-pub(crate) use refusals::Refusals;
+pub(crate) use refusals::{Heard as RefusalsHeard, Refusals};
 pub use refusals::{Operation, Refusal};
 
 /// A connection to NATS: the client, where its JetStream is, and what the server refused on it.

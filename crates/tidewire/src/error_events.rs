@@ -3,7 +3,7 @@
 use tidewire_core::{ErrorEvent, Stamp, wire};
 use tokio::sync::mpsc;
 
-use crate::{connection::Connection, guarded::store, wiring::Wiring};
+use crate::{connection::Connection, guarded::store, metrics::Errors, wiring::Wiring};
 
 /// How many wait to be sent. Where more fail in a moment, the log and the counts say so and the events do not.
 const WAITING: usize = 1024;
@@ -12,11 +12,14 @@ const WAITING: usize = 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorEvents {
     events: mpsc::Sender<(ErrorEvent, Stamp)>,
+    counts: Errors,
 }
 
 impl ErrorEvents {
     pub(crate) fn start(wiring: &Wiring) -> Self {
         let (events, mut waiting) = mpsc::channel::<(ErrorEvent, Stamp)>(WAITING);
+        let counts = Errors::of(wiring.sender.service());
+        let counted = counts.clone();
         let (nats, over) = (wiring.sender.connection().clone(), wiring.over.clone());
         tokio::spawn(async move {
             loop {
@@ -25,20 +28,25 @@ impl ErrorEvents {
                     next = waiting.recv() => next,
                 };
                 let Some((event, stamp)) = next else { return };
-                send(&nats, &event, &stamp).await;
+                counted.count(if send(&nats, &event, &stamp).await {
+                    "stored"
+                } else {
+                    "refused"
+                });
             }
         });
-        Self { events }
+        Self { events, counts }
     }
 
     pub(crate) fn tell(&self, event: ErrorEvent, stamp: Stamp) {
         if self.events.try_send((event, stamp)).is_err() {
+            self.counts.count("dropped");
             tracing::debug!("more errors than can be told; this one is in the log only");
         }
     }
 }
 
-async fn send(nats: &Connection, event: &ErrorEvent, stamp: &Stamp) {
+async fn send(nats: &Connection, event: &ErrorEvent, stamp: &Stamp) -> bool {
     let subject = wire::errors_subject(&event.service, &event.durable);
     let id = stamp.id.to_string();
     let headers = [
@@ -46,7 +54,11 @@ async fn send(nats: &Connection, event: &ErrorEvent, stamp: &Stamp) {
         (wire::CONTENT_TYPE, wire::JSON),
         (wire::EXPECTED_STREAM, wire::ERRORS_STREAM),
     ];
-    if let Err(error) = store(nats, &subject, headers, event.body(stamp)).await {
-        tracing::debug!(%error, "an error event is not stored");
+    match store(nats, &subject, headers, event.body(stamp)).await {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::debug!(%error, "an error event is not stored");
+            false
+        }
     }
 }

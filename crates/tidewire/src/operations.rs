@@ -12,6 +12,7 @@ use tidewire_core::{
 
 use crate::{
     breaker::Breaker,
+    checkup::{pause_text, paused},
     clock,
     hearing::{Heard, Hearing},
     start_error::StartError,
@@ -127,6 +128,11 @@ impl Operations {
                 None => at.resume_consumer(consumer).await?,
             };
             done.push(format!("{stream} {consumer}"));
+        }
+        let (health, name) = (&self.wiring.health, paused(durable));
+        match until {
+            Some(_) => health.degrades(&name, pause_text(durable)),
+            None => health.goes_on(&name),
         }
         tracing::warn!(
             durable,

@@ -11,7 +11,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Connection, End};
+use crate::{
+    connection::{Connection, End},
+    health::Health,
+    running::ConnectionClosed,
+};
 
 /// How often the count of connections is read; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(250);
@@ -20,6 +24,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A client that lived as long is no part of a series of deaths.
 const WELL_AFTER: Duration = Duration::from_secs(20);
+
+/// The name by which a service whose client has died is not ready.
+const CLIENT: &str = "client";
 
 /// Says on `tell` how many connections there were, over all clients, until the service is over.
 pub(crate) async fn count(nats: Connection, tell: watch::Sender<u64>, over: CancellationToken) {
@@ -45,7 +52,12 @@ pub(crate) async fn count(nats: Connection, tell: watch::Sender<u64>, over: Canc
 
 /// Replaces the client whenever it has died, for as long as the service runs; cancels `closed` where it cannot, or where
 /// somebody has drained the client, which says that all shall end.
-pub(crate) async fn watch(nats: Connection, closed: CancellationToken, over: CancellationToken) {
+pub(crate) async fn watch(
+    nats: Connection,
+    closed: CancellationToken,
+    health: Health,
+    over: CancellationToken,
+) {
     let mut pause = Duration::ZERO;
     loop {
         let began = Instant::now();
@@ -54,12 +66,16 @@ pub(crate) async fn watch(nats: Connection, closed: CancellationToken, over: Can
             ended = nats.ended() => ended,
         };
         if end == End::ForGood {
-            tracing::error!("the connection to NATS has ended for good");
+            health.dies(CLIENT, ConnectionClosed.to_string());
             return closed.cancel();
         }
         tracing::error!(
             "the client's task has died, most likely on a message with malformed headers; a new client is made. One \
              that a stream holds goes to the dead letters; one on another subject is gone"
+        );
+        health.ails(
+            CLIENT,
+            "the client's task has died, and a new client is being made",
         );
         // A series of poisons must not become a storm of connections.
         if began.elapsed() > WELL_AFTER {
@@ -72,7 +88,10 @@ pub(crate) async fn watch(nats: Connection, closed: CancellationToken, over: Can
             }
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             match nats.revive(generation).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    health.recovers(CLIENT);
+                    break;
+                }
                 Err(error) => tracing::warn!(%error, "the new client could not connect; trying again"),
             }
         }

@@ -7,16 +7,17 @@ use serde_json::value::{RawValue, to_raw_value};
 use tidewire_core::{
     Class, EventSet, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage, Validity,
 };
+use tokio::time::timeout;
 
 use crate::{
     batch::{self, BatchArgument, Gather, SettlesEach},
     extract::{Delivery, FromMessage, Sends},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{Handled, Inner, Layers, Unhandled},
+    metrics::Attempts,
     outbox::{Before, Outbox},
     returns::{Answers, Settles},
     subscription::DurableTerms,
-    tally::Counter,
 };
 
 /// What a handler answered, as JSON text; `None` for events.
@@ -36,8 +37,8 @@ pub(crate) struct Route {
     pub(crate) carrier: Carrier,
     /// Innermost first; none of them is around `handler` before [`Route::wrap`].
     pub(crate) layers: Layers,
-    /// Where its attempts are counted; the instance's once it starts.
-    pub(crate) counter: Counter,
+    /// Where its attempts are counted, once it starts.
+    pub(crate) attempts: Attempts,
     /// Whether it handles several messages in one call.
     pub(crate) batches: bool,
     /// What the messages that it takes are held against, if the service does so.
@@ -153,7 +154,7 @@ impl Route {
             concurrency: 64,
             carrier,
             layers,
-            counter: Counter::default(),
+            attempts: Attempts::unheard(),
             batches: false,
             schemas: None,
             needs_envelope: T::Message::NEEDS_ENVELOPE,
@@ -180,15 +181,20 @@ impl Route {
     /// Handles one message and, where the handler succeeds, stores what it emitted. A panic ends the attempt and
     /// nothing else.
     pub(crate) async fn attempt(&self, delivery: Delivery) -> (Outcome, Answer) {
+        let attempted = self.attempts.begins(&delivery);
         let (outcome, answer) = self.attempt_uncounted(delivery).await;
-        self.counter.count(&self.identity, outcome.class());
+        attempted.ends(&outcome);
         (outcome, answer)
     }
 
-    /// An attempt that took longer than it may; it is counted here because it never came to its end.
-    pub(crate) fn timed_out(&self, limit: Duration) -> Outcome {
-        let outcome = Outcome::TimedOut(limit);
-        self.counter.count(&self.identity, outcome.class());
+    /// The same where nobody waits for an answer; an attempt that takes longer than `limit` is cut off.
+    pub(crate) async fn attempt_within(&self, delivery: Delivery, limit: Duration) -> Outcome {
+        let attempted = self.attempts.begins(&delivery);
+        let outcome = match timeout(limit, self.attempt_uncounted(delivery)).await {
+            Ok((outcome, _)) => outcome,
+            Err(_) => Outcome::TimedOut(limit),
+        };
+        attempted.ends(&outcome);
         outcome
     }
 

@@ -1,12 +1,12 @@
 //! A service that runs.
 
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
 
 use tidewire_core::{BoxError, Manifest};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
-use crate::{bus::Bus, start_error::StartError, tally::Tally, wiring::Wiring};
+use crate::{bus::Bus, monitor::Monitor, start_error::StartError, tally::Tally, wiring::Wiring};
 
 /// A service that runs until it is stopped, or dropped: then it takes no more work, and nobody waits for the rest.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Running {
     bus: Bus,
     manifest: Manifest,
     grace: Duration,
+    /// Listens until the last ack is confirmed.
+    monitor: Option<Monitor>,
     _dropped: [DropGuard; 2],
 }
 
@@ -70,8 +72,15 @@ impl Running {
             bus,
             manifest,
             grace,
+            monitor: None,
             _dropped: dropped,
         }
+    }
+
+    /// The service has started; `monitor` listens as long as it runs.
+    pub(crate) fn monitored(self, monitor: Option<Monitor>) -> Self {
+        self.wiring.health.starts();
+        Self { monitor, ..self }
     }
 
     /// The way to publish and ask from outside handlers.
@@ -88,10 +97,28 @@ impl Running {
 
     /// What keeps the service from doing its work, each cause by its name: empty where it is ready.
     ///
-    /// `dead-letters` says that what cannot be handled cannot be stored either and stays where it is;
-    /// `consumer-<stream>-<consumer>` that a stream cannot be read.
+    /// - `connection`: it is lost; `client`: the client has died, and a new one is made
+    /// - `jetstream`: there is none any more
+    /// - `stream-<stream>`: a stream that the declaration needs is gone, or does not answer
+    /// - `consumer-<stream>-<consumer>`: a stream cannot be read, or this user may not read it
+    /// - `permission-<message>`: this user may not send what the declaration says; forgotten half a minute after the last
+    ///   try
+    /// - `subscription-<subject>`: this user may not hear what the declaration says
+    /// - `dead-letters`: what cannot be handled cannot be stored either and stays where it is
+    /// - `panicked`: a part of the service has ended
     pub fn not_ready(&self) -> BTreeMap<String, String> {
         self.wiring.health.causes()
+    }
+
+    /// What is held back while the service is ready: `breaker-<name>`, which is open, and `paused-<durable>`. A pause that
+    /// was not made by `tidewire pause` is seen within a minute.
+    pub fn degraded(&self) -> BTreeMap<String, String> {
+        self.wiring.health.degraded()
+    }
+
+    /// Where [`Service::monitor`](crate::Service::monitor) listens; `None` without it.
+    pub fn monitor_address(&self) -> Option<SocketAddr> {
+        self.monitor.as_ref().map(Monitor::address)
     }
 
     /// What the service declared.
@@ -130,13 +157,17 @@ impl Running {
     /// # Errors
     /// [`StopError`] where handlers outlast the grace period or the server does not answer. Nothing is lost: what was
     /// not acked is delivered again.
-    pub async fn stop(self) -> Result<(), StopError> {
+    pub async fn stop(mut self) -> Result<(), StopError> {
+        self.wiring.health.stops();
         self.wiring.stop.cancel();
         self.wiring.tasks.close();
         let tasks = self.wiring.tasks.clone();
         let finished = timeout(self.grace, tasks.wait()).await;
         self.wiring.over.cancel();
         let confirmed = self.wiring.sender.round_trip().await;
+        if let Some(monitor) = self.monitor.take() {
+            monitor.close().await;
+        }
         if finished.is_err() {
             return Err(StopError::Unfinished { grace: self.grace });
         }

@@ -17,8 +17,10 @@ use tracing::Instrument;
 use crate::{
     ask::AskError,
     clock,
-    connection::Connection,
+    connection::{Connection, Refusal},
     headers::{header, header_map, pairs},
+    health::Health,
+    metrics::Sends,
     publish_error::PublishError,
     spans,
 };
@@ -31,6 +33,8 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 const ROUND_TRIP: Duration = Duration::from_secs(5);
 /// How long the client that takes the place of a dead one is waited for.
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a permission that was missing is remembered where nobody sends again what lacked it.
+const REMEMBERED: Duration = Duration::from_secs(30);
 /// How often the count of connections is read while a confirmation is awaited; the client has nothing to await.
 const LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -55,6 +59,9 @@ pub(crate) struct Sender {
     /// How it writes.
     format: Format,
     schemas: Schemas,
+    sends: Sends,
+    /// Where it says what it may not send.
+    health: Health,
 }
 
 /// What a service holds against its schema; nothing by default.
@@ -92,6 +99,17 @@ impl Sender {
             service: service.into(),
             format,
             schemas: Schemas::default(),
+            sends: Sends::default(),
+            health: Health::default(),
+        }
+    }
+
+    /// Counts what it sends from now on, and tells `health` of what it may not.
+    pub(crate) fn counted(self, sends: Sends, health: Health) -> Self {
+        Self {
+            sends,
+            health,
+            ..self
         }
     }
 
@@ -185,7 +203,26 @@ impl Sender {
         let storing = self.store(outgoing, trace.as_ref(), within);
         let stored = storing.instrument(span.clone()).await;
         spans::ended(&span, stored.as_ref().err().map(PublishError::class));
+        let name = outgoing.subject.name();
+        self.sends.published(name.as_str(), &stored);
+        match &stored {
+            Ok(_) => self.permitted(name.as_str(), None),
+            Err(PublishError::NotPermitted(refusal)) => self.permitted(name.as_str(), Some(refusal)),
+            Err(_) => {}
+        }
         stored
+    }
+
+    /// A service that may not send what it declares is not ready: until it may, or nobody tries.
+    fn permitted(&self, name: &str, refusal: Option<&Refusal>) {
+        if refusal.is_none() && self.health.is_well() {
+            return;
+        }
+        let cause = format!("permission-{name}");
+        match refusal {
+            None => self.health.recovers(&cause),
+            Some(refusal) => self.health.ails_for(REMEMBERED, &cause, refusal.to_string()),
+        }
     }
 
     async fn store(
@@ -278,6 +315,13 @@ impl Sender {
         let asking = self.ask(outgoing, trace.as_ref(), within);
         let answered = asking.instrument(span.clone()).await;
         spans::ended(&span, answered.as_ref().err().map(AskError::class));
+        let name = outgoing.subject.name();
+        self.sends.asked(name.as_str(), &answered);
+        match &answered {
+            Err(AskError::NotPermitted(refusal)) => self.permitted(name.as_str(), Some(refusal)),
+            Ok(_) | Err(AskError::Refused { .. }) => self.permitted(name.as_str(), None),
+            Err(_) => {}
+        }
         answered
     }
 

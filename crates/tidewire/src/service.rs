@@ -6,7 +6,7 @@ mod queue;
 mod start;
 mod validity;
 
-use std::{pin::pin, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use tidewire_core::{
     CommandMessage, Format, FreeEvent, Manifest, MessageManifest, MessageType, QueryMessage, RequestMessage,
@@ -72,6 +72,8 @@ pub struct Service<S = ()> {
     layers: Layers,
     validates_sent: bool,
     validates_received: bool,
+    /// Where metrics and health are served, if they are.
+    monitor: Option<SocketAddr>,
 }
 
 impl Service<()> {
@@ -94,6 +96,7 @@ impl Service<()> {
             layers: Layers::default(),
             validates_sent: false,
             validates_received: false,
+            monitor: None,
         }
     }
 
@@ -114,6 +117,7 @@ impl Service<()> {
             layers,
             validates_sent,
             validates_received,
+            monitor,
         } = self;
         Service {
             name,
@@ -130,6 +134,7 @@ impl Service<()> {
             layers,
             validates_sent,
             validates_received,
+            monitor,
         }
     }
 }
@@ -287,6 +292,23 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// Kubernetes gives.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Serves metrics and health over HTTP on `address`, such as `([0, 0, 0, 0], 9464)`: `/metrics` for Prometheus, `/livez`
+    /// and `/readyz`. Without this line nobody listens. The port 0 takes one that is free, see
+    /// [`Running::monitor_address`].
+    ///
+    /// It listens before the service starts, and until it has stopped. `/readyz` answers 200 with `ready`, or 503 with a
+    /// line for each cause, as [`Running::not_ready`] names them; a breaker that is open or a durable that is paused is
+    /// named, and is no reason not to be ready. `/livez` answers 200 until nothing but a restart helps. Both answer in JSON
+    /// to who accepts it. Nobody is asked who they are: listen where only those come who may read it.
+    ///
+    /// `/metrics` has what this process counts through the crate `metrics`, which has one recorder: services of one
+    /// process share it, and what you count yourself is there as well. Where the process has installed another one, the
+    /// start fails with [`StartError::Recorder`]; the other one then has Tidewire's figures without this line.
+    pub fn monitor(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.monitor = Some(address.into());
         self
     }
 

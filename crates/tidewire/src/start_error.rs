@@ -175,6 +175,25 @@ pub enum StartError {
     /// The connection did not carry a request or a subscription.
     #[error("the connection to NATS failed: {0}")]
     Connection(#[source] BoxError),
+    /// The address of `.monitor(…)` cannot be listened on.
+    #[error(
+        "the monitor cannot listen on {address}: {source}; give `.monitor(…)` an address of this machine that is free, or the \
+         port 0, which takes any that is"
+    )]
+    Monitor {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The recorder behind `/metrics` cannot be installed, most likely because the process has another one.
+    #[error(
+        "the recorder of `.monitor(…)` cannot be installed: {0}. Remove the other one: what is counted through the crate \
+         `metrics` is shown by `/metrics` as well. Or remove `.monitor(…)`: the other one has Tidewire's figures too, and \
+         `Running::not_ready` says whether the service is well"
+    )]
+    Recorder(#[source] BoxError),
     /// The handlers' threads could not be started.
     #[error("the threads for handlers cannot be started: {0}")]
     Threads(#[source] std::io::Error),

@@ -1,7 +1,8 @@
 //! What the parts of a running service share.
 
-use std::future::Future;
+use std::{future::Future, panic::AssertUnwindSafe};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,12 +33,17 @@ pub(crate) struct Wiring {
 }
 
 impl Wiring {
-    pub(crate) fn start(sender: Sender) -> std::io::Result<Self> {
+    pub(crate) fn start(sender: Sender, health: Health) -> std::io::Result<Self> {
         let nats = sender.connection();
         let (tell, connections) = watch::channel(nats.living().connects());
         let (closed, over) = (CancellationToken::new(), CancellationToken::new());
         tokio::spawn(revival::count(nats.clone(), tell, over.clone()));
-        tokio::spawn(revival::watch(nats.clone(), closed.clone(), over.clone()));
+        tokio::spawn(revival::watch(
+            nats.clone(),
+            closed.clone(),
+            health.clone(),
+            over.clone(),
+        ));
         let unheard = Unheard::default();
         tokio::spawn(unheard.clone().run(sender.clone(), over.clone()));
         let pool = Pool::start(over.clone())?;
@@ -49,7 +55,7 @@ impl Wiring {
             tasks: TaskTracker::new(),
             closed,
             counter: Counter::default(),
-            health: Health::default(),
+            health,
             connections,
             unheard,
         })
@@ -57,12 +63,35 @@ impl Wiring {
 
     /// Runs a part of the service; the service has stopped when all parts have ended.
     pub(crate) fn spawn(&self, part: impl Future<Output = ()> + Send + 'static) {
-        let over = self.over.clone();
+        let (over, health) = (self.over.clone(), self.health.clone());
         self.tasks.spawn(async move {
             tokio::select! {
-                () = part => {}
+                () = unless_it_panics(part, &health) => {}
                 () = over.cancelled() => {}
             }
         });
+    }
+}
+
+/// A part that panics does not come back: what it did is done by nobody until the process starts anew.
+async fn unless_it_panics(part: impl Future<Output = ()>, health: &Health) {
+    if AssertUnwindSafe(part).catch_unwind().await.is_err() {
+        let text = "a part of the service has panicked, which is a fault of Tidewire; restart the process, and report it \
+                    with the text of the panic";
+        health.dies("panicked", text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_is_told_of() {
+        let health = Health::default();
+        unless_it_panics(async {}, &health).await;
+        assert!(health.report().fatal.is_empty());
+        unless_it_panics(async { panic!("a fault") }, &health).await;
+        assert!(health.report().fatal.contains_key("panicked"));
     }
 }

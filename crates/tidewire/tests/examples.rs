@@ -36,6 +36,7 @@ examples! {
     hello,
     layers,
     live,
+    metrics,
     ordered_by_key,
     queue_group,
     raw_async_nats,

@@ -30,6 +30,10 @@ pub mod notifications;
 pub mod orders;
 pub mod payments;
 
+use std::net::{AddrParseError, SocketAddr};
+
+use tidewire::Service;
+
 pub use bucket::{Bucket, BucketError};
 
 /// The server that the services connect to: `$NATS_URL`, or the one on this machine.
@@ -41,6 +45,19 @@ pub fn nats_url() -> String {
 pub fn replicas() -> usize {
     let given = std::env::var("SHOP_REPLICAS").ok();
     given.and_then(|given| given.parse().ok()).unwrap_or(1)
+}
+
+/// Serves metrics and health of `service` on `$SHOP_MONITOR`, such as `127.0.0.1:9464`; without the variable nobody listens.
+///
+/// # Errors
+/// Where the variable holds no address.
+pub fn monitored<S: Clone + Send + Sync + 'static>(
+    service: Service<S>,
+) -> Result<Service<S>, AddrParseError> {
+    match std::env::var("SHOP_MONITOR") {
+        Ok(address) => Ok(service.monitor(address.parse::<SocketAddr>()?)),
+        Err(_) => Ok(service),
+    }
 }
 
 /// Logs to standard error; `$RUST_LOG` chooses what, such as `debug` or `tidewire=debug`.

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{gate::Gate, runs::Runs};
 use crate::{
-    error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, route::Route, sender::Sender,
-    unheard::Unheard,
+    error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, metrics, route::Route,
+    sender::Sender, unheard::Unheard,
 };
 
 /// One durable's handler, its limits, and where its failures go.
@@ -36,6 +36,7 @@ pub(crate) struct Desk {
     /// Where each message is to have one effect.
     pub(crate) inbox: Option<Inbox>,
     pub(crate) errors: ErrorEvents,
+    pub(crate) counts: metrics::Letters,
     pub(crate) unheard: Unheard,
     /// Held by the one message of the instance that may have killed a process.
     pub(crate) suspect: Arc<Mutex<()>>,
@@ -89,6 +90,9 @@ impl Desk {
             Verdict::DeadLetter => "dead_letter",
             Verdict::Discard => "discard",
         };
+        if then == "retry" {
+            self.counts.retried(class);
+        }
         let chain = outcome.causes().join(" <- ");
         match failure.verdict {
             Verdict::Retry { .. } if !failure.is_last => tracing::warn!(

@@ -39,6 +39,8 @@ const SILENCE: Duration = Duration::from_millis(10_500);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two requests for messages that this user may not make: somebody may grant it meanwhile.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(3);
+/// How long a refusal of a request may take.
+const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 /// More than the server can say at once instead of messages: that a request ended, and signs of life.
 const STATUSES: usize = 16;
 /// The status of a pull whose pin is another one's by now.
@@ -64,6 +66,8 @@ pub(crate) struct Puller {
     ailing: bool,
     /// No request before this: the last one was refused for a reason that asking again does not change.
     not_before: Instant,
+    /// This user may not pull, or might not a moment ago: until then a new refusal of the last request may come.
+    forbidden: Option<Instant>,
     /// Cancelled when nothing more is to be pulled.
     stop: CancellationToken,
     /// What watches over the deliveries of a durable that is ordered by key.
@@ -93,6 +97,7 @@ impl Puller {
             received: 0,
             ailing: false,
             not_before: Instant::now(),
+            forbidden: None,
             stop: wiring.stop.clone(),
             admission: None,
         }
@@ -245,6 +250,7 @@ impl Puller {
                 return self.ended(connections, error.to_string()).await;
             }
             let work = self.work.clone();
+            let allowed = self.forbidden.unwrap_or(now);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Left::Stopped,
@@ -265,9 +271,16 @@ impl Puller {
                 }
                 _ = connections.changed() => return Left::Reconnected,
                 // The server answers nothing to it, ever.
-                _ = refusals.next(|refusal| refusal.subject == next) => {
+                refusal = refusals.next(|refusal| refusal.subject == next) => {
                     self.demand.reset();
                     self.not_before = Instant::now() + FORBIDDEN_PAUSE;
+                    // The next request is made then, and would be refused at once.
+                    self.forbidden = Some(self.not_before + REFUSED_WITHIN);
+                    self.wiring.health.ails(&self.cause(), format!("nothing more is pulled: {refusal}"));
+                }
+                () = sleep_until(allowed), if self.forbidden.is_some() => {
+                    self.forbidden = None;
+                    self.wiring.health.recovers(&self.cause());
                 }
                 () = sleep_until(silent_at) => {
                     silent_at = Instant::now() + SILENCE;

@@ -10,7 +10,6 @@ use tidewire_core::{
     dead_letter::{Act, LetterId, Record, Trouble},
     settlement::{After, Effect, Input, Keep, State, UNANSWERED},
 };
-use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{
@@ -298,14 +297,9 @@ impl<'a> Case<'a> {
         let replayed = self.replay.as_ref().and_then(Replay::traceparent);
         let span = spans::process(&delivery, &desk.route, failed_before.or(replayed));
         self.job.grip.patience(Some(desk.time_limit));
-        let attempted = timeout(desk.time_limit, desk.route.attempt(delivery))
-            .instrument(span.clone())
-            .await;
+        let run = desk.route.attempt_within(delivery, desk.time_limit);
+        let outcome = run.instrument(span.clone()).await;
         self.job.grip.patience(None);
-        let outcome = match attempted {
-            Ok((outcome, _)) => outcome,
-            Err(_) => desk.route.timed_out(desk.time_limit),
-        };
         spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
         let verdict = desk.policy.verdict(&outcome);
         if let Some(pass) = self.pass.take() {
@@ -409,7 +403,12 @@ impl<'a> Case<'a> {
             .store(&subject, self.letter(), &record, expected)
             .await
         {
-            Ok(Some(_)) => true,
+            Ok(Some(_)) => {
+                if let (Act::Failed, Some(trouble)) = (act, &record.trouble) {
+                    self.desk.counts.stored(&trouble.class);
+                }
+                true
+            }
             Ok(None) => {
                 tracing::debug!(letter = %self.letter(), %act, "another record was first");
                 true

@@ -10,7 +10,7 @@ use tidewire_core::{
 use tokio::time::timeout;
 
 use super::{Poison, Quarantine, StoredMessage, read};
-use crate::{clock, connection::Connection, consumer::ConsumerSpec, letters::Letters};
+use crate::{clock, connection::Connection, consumer::ConsumerSpec, letters::Letters, metrics};
 
 /// The class of such a letter.
 const CLASS: &str = "poison";
@@ -63,6 +63,8 @@ pub(super) async fn store(
         timeout(STORED_WITHIN, storing),
     );
     // A record that is there already is of an earlier look, or of another instance.
-    stored.await???;
+    if stored.await???.is_some() {
+        metrics::Letters::of(&spec.service, &spec.name).stored(CLASS);
+    }
     Ok(id)
 }

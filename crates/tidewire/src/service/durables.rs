@@ -17,6 +17,7 @@ use crate::{
     error_events::ErrorEvents,
     inbox::Inbox,
     letters::Letters,
+    metrics,
     quarantine::Received,
     route::{Carrier, Route},
     service_streams,
@@ -233,6 +234,7 @@ impl Shared<'_> {
                 .filter(|_| terms.quality == Quality::EffectivelyOnce)
                 .map(|bucket| Inbox::new(bucket, route.name.clone())),
             errors: self.errors.clone(),
+            counts: metrics::Letters::of(&self.manifest.service, &route.identity),
             unheard: self.wiring.unheard.clone(),
             suspect: self.suspect.clone(),
             stop: self.wiring.stop.clone(),

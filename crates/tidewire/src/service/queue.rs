@@ -101,6 +101,15 @@ pub(super) async fn are_kept<S>(
     Ok(())
 }
 
+/// The queues that the service sends to, and those that it works.
+pub(super) fn streams<S>(service: &Service<S>) -> impl Iterator<Item = String> {
+    let worked = worked(service).map(|(_, command)| command);
+    let names = sent(service)
+        .chain(worked)
+        .filter_map(|command| MessageName::parse(command.name).ok());
+    names.map(|name| name.context_name().queue_stream_name())
+}
+
 /// The durable commands that handlers dispatch and that the bus sends.
 fn sent<S>(service: &Service<S>) -> impl Iterator<Item = MessageType> {
     let dispatched = service.routes.iter().flat_map(|route| &route.sends.commands);

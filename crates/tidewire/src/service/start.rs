@@ -8,17 +8,22 @@ use std::{
 
 use async_nats::Client;
 use tidewire_core::{
-    ContextManifest, ContextName, Kind, Manifest, MessageName, Retry, SubjectFilter, Transport, wire,
+    ContextManifest, ContextName, Kind, Manifest, MessageManifest, MessageName, MessageType, Retry,
+    SubjectFilter, Transport, wire,
 };
 use tokio::time::{sleep, timeout};
 
 use super::{Service, check, durables, queue, validity};
 use crate::{
     bus::{Bus, Declared},
+    checkup::{Checkup, Consumers},
     connection::{Connection, Operation, Refusal},
     endpoint,
+    health::Health,
     hearing::{Heard, Hearing},
     listen, manifest_bucket,
+    metrics::{self, Attempts, Sends},
+    monitor::Monitor,
     operations::{Operable, Operations},
     quarantine::Quarantine,
     route::{Carrier, Route},
@@ -57,17 +62,27 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
         Some(question) => question != NAMES && question != "INFO",
         None => refusal.subject.contains(wire::LEASES_BUCKET),
     };
-    let starting = refusals.or_refused(needed, start_all(service, nats.clone()));
+    let health = Health::default();
+    let monitor = match service.monitor {
+        Some(address) => Some(Monitor::start(address, health.clone()).await?),
+        None => None,
+    };
+    metrics::begin(&service.name, &service.version);
+    let starting = refusals.or_refused(needed, start_all(service, nats.clone(), health));
     let running = timeout(STARTED_WITHIN, starting)
         .await
         .map_err(|_| StartError::TimedOut {
             within: STARTED_WITHIN,
         })???;
     manifest_bucket::write(&nats, running.manifest()).await;
-    Ok(running)
+    Ok(running.monitored(monitor))
 }
 
-async fn start_all<S>(mut service: Service<S>, nats: Connection) -> Result<Running, StartError> {
+async fn start_all<S>(
+    mut service: Service<S>,
+    nats: Connection,
+    health: Health,
+) -> Result<Running, StartError> {
     let manifest = check::manifest(&service)?;
     let schemas = validity::prepare(&mut service)?;
     check_server(&nats.client())?;
@@ -90,12 +105,16 @@ async fn start_all<S>(mut service: Service<S>, nats: Connection) -> Result<Runni
     }
     sent_events_are_kept(&service, &nats, &manifest).await?;
     queue::are_kept(&service, &nats, &manifest).await?;
+    let streams = streams(&service, &manifest);
     let sender = Sender::new(nats, &manifest.service, service.format).with(schemas);
-    let wiring = Wiring::start(sender).map_err(StartError::Threads)?;
+    let sender = sender.counted(sends(&service), health.clone());
+    let wiring = Wiring::start(sender, health).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
     // Whatever fails from here on, the service's tasks end with `running`.
     let running = Running::new(wiring.clone(), bus, manifest, service.grace);
-    let table = start_routes(&wiring, service.routes, running.manifest(), service.retry).await?;
+    let (table, consumers) = start_routes(&wiring, service.routes, running.manifest(), service.retry).await?;
+    let checkup = Checkup::new(wiring.clone(), streams, consumers);
+    tokio::spawn(checkup.run());
     // The server has every subscription once a message came back that was sent after them.
     wiring.sender.round_trip().await.map_err(StartError::connection)?;
     sleep(TOLD_WITHIN).await;
@@ -122,6 +141,35 @@ fn check_server(nats: &Client) -> Result<(), StartError> {
         });
     }
     Ok(())
+}
+
+/// What is counted of what the service sends.
+fn sends<S>(service: &Service<S>) -> Sends {
+    fn names(contracts: &[(MessageType, MessageManifest)]) -> impl Iterator<Item = &'static str> {
+        contracts.iter().map(|(contract, _)| contract.name)
+    }
+    let sends = service.routes.iter().map(|route| &route.sends);
+    let stored = sends
+        .clone()
+        .flat_map(|sends| names(&sends.emits).chain(names(&sends.commands)));
+    let asked = sends.flat_map(|sends| names(&sends.asks));
+    let published = names(&service.publishes).chain(names(&service.sends));
+    Sends::of(
+        &service.name,
+        stored.chain(published),
+        asked.chain(names(&service.asks)),
+    )
+}
+
+/// The streams without which the service cannot send what it declares, and those that it keeps.
+fn streams<S>(service: &Service<S>, manifest: &Manifest) -> BTreeSet<String> {
+    let kept = manifest
+        .contexts
+        .iter()
+        .filter(|context| !context.subjects.is_empty());
+    let kept = kept.map(|context| context.stream.clone());
+    let emitted = check::sent_events(service).map(|contract| stream_of(contract.name));
+    kept.chain(emitted).chain(queue::streams(service)).collect()
 }
 
 fn declared<S>(service: &Service<S>) -> Declared {
@@ -203,7 +251,7 @@ async fn start_routes(
     mut routes: Vec<Route>,
     manifest: &Manifest,
     retry: Retry,
-) -> Result<StartTable, StartError> {
+) -> Result<(StartTable, Consumers), StartError> {
     let service = &manifest.service;
     let mut table = StartTable::default();
     let mut endpoints = Vec::new();
@@ -216,7 +264,9 @@ async fn start_routes(
             Carrier::Live { .. } => format!("{service}__live-{index}").into(),
             _ => wire::consumer_name(service, &route.name).into(),
         };
-        route.counter = wiring.counter.clone();
+        let takes = route.takes.iter().map(|(contract, _)| contract.name);
+        let tally = wiring.counter.of(&route.identity);
+        route.attempts = Attempts::of(service, &route.identity, takes, tally);
     }
     let mut durables = durables::prepare(wiring, &routes, manifest, retry, &id).await?;
     for route in &routes {
@@ -240,6 +290,7 @@ async fn start_routes(
         table.add(route, depth);
     }
     let (mut consumers, mut operable) = (Vec::new(), Vec::new());
+    let mut by_durable = Consumers::new();
     let instance = Instance::new(service, id.clone(), &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
     wiring.spawn(instance.answer(wiring.clone(), questions));
@@ -247,13 +298,21 @@ async fn start_routes(
         match ready {
             Ready::Durable(durable) => {
                 consumers.extend(durable.specs.clone());
+                let specs = durable.specs.iter();
+                let read: Vec<_> = specs
+                    .map(|spec| (spec.stream.clone(), spec.name.clone()))
+                    .collect();
+                by_durable.insert(route.name.to_string(), read.clone());
+                let gauge = metrics::breaker(service, &route.identity);
+                tokio::spawn(
+                    durable
+                        .breaker
+                        .clone()
+                        .show(gauge, wiring.health.clone(), wiring.over.clone()),
+                );
                 operable.push(Operable {
                     name: route.name.to_string(),
-                    consumers: durable
-                        .specs
-                        .iter()
-                        .map(|spec| (spec.stream.clone(), spec.name.clone()))
-                        .collect(),
+                    consumers: read,
                     breaker: durable.breaker.clone(),
                 });
                 durable.run(wiring);
@@ -275,7 +334,7 @@ async fn start_routes(
         let requests = operations.hear().await?;
         wiring.spawn(operations.answer(requests));
     }
-    Ok(table)
+    Ok((table, by_durable))
 }
 
 fn filters(route: &Route) -> Vec<String> {

@@ -10,6 +10,7 @@ mod dead;
 mod deadlines;
 mod domain;
 mod elsewhere;
+mod health;
 mod least;
 mod permissions;
 mod poison;

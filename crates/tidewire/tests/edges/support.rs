@@ -1,6 +1,9 @@
 //! What these tests share: servers whose configuration changes while they run, messages, and the log.
 
 mod certificates;
+#[path = "../nats/support/http.rs"]
+#[expect(dead_code, reason = "the figures are read elsewhere")]
+pub(crate) mod http;
 mod log;
 mod messages;
 mod operator;

@@ -24,6 +24,8 @@ mod layers;
 mod letters;
 mod limits;
 mod live;
+mod metrics;
+mod monitor;
 mod ordered;
 mod raw;
 mod replays;

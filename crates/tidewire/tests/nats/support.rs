@@ -1,5 +1,7 @@
 //! What these tests share: a server each, messages, and waiting for a condition.
 
+pub(crate) mod http;
+
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},

@@ -7,6 +7,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tidewire_shop::log_to_stderr();
     let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
     let state = Mailbox::open(&nats).await?;
-    service(state).run(nats).await?;
+    tidewire_shop::monitored(service(state))?.run(nats).await?;
     Ok(())
 }

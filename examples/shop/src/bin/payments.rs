@@ -7,6 +7,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tidewire_shop::log_to_stderr();
     let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
     let state = Gateway::open(&nats).await?;
-    service(state, &breaker()).run(nats).await?;
+    tidewire_shop::monitored(service(state, &breaker()))?
+        .run(nats)
+        .await?;
     Ok(())
 }

@@ -1,0 +1,178 @@
+//! Looking after what a service stands on: its connection, and the streams that it declares.
+//!
+//! What a consumer lacks its puller finds out by itself. A service that only publishes has nobody else to ask.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use async_nats::connection::State;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::{metrics, start_error::StartError, stream::look_up, wiring::Wiring};
+
+/// How often the client's state is read; it has nothing to await.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often the streams are asked for.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// At how many looks once it is looked whether somebody paused a consumer: who pauses by `tidewire pause` tells at once.
+const PAUSES_EACH: u32 = 12;
+/// How long an answer about a consumer is awaited.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+/// The names of the causes.
+const CONNECTION: &str = "connection";
+const JETSTREAM: &str = "jetstream";
+
+/// The consumers of each durable, with their streams.
+pub(crate) type Consumers = BTreeMap<String, Vec<(String, String)>>;
+
+/// What is looked after.
+#[derive(Debug)]
+pub(crate) struct Checkup {
+    wiring: Wiring,
+    streams: BTreeSet<String>,
+    consumers: Consumers,
+}
+
+impl Checkup {
+    /// Of these streams, and of those that the consumers read.
+    pub(crate) fn new(wiring: Wiring, mut streams: BTreeSet<String>, consumers: Consumers) -> Self {
+        let read = consumers.values().flatten().map(|(stream, _)| stream.clone());
+        streams.extend(read);
+        Self {
+            wiring,
+            streams,
+            consumers,
+        }
+    }
+
+    /// Looks until the service is over.
+    pub(crate) async fn run(self) {
+        let over = self.wiring.over.clone();
+        tokio::select! {
+            () = over.cancelled() => {}
+            () = self.connection() => {}
+            () = self.rest() => {}
+        }
+        metrics::connection(self.wiring.sender.service()).0.set(0);
+    }
+
+    async fn connection(&self) {
+        let (connected, reconnects) = metrics::connection(self.wiring.sender.service());
+        reconnects.increment(0);
+        let nats = self.wiring.sender.connection();
+        let mut before = nats.living().connects();
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let now = nats.living().connects();
+            reconnects.increment(now.saturating_sub(before));
+            before = now;
+            let is_connected = self.is_connected();
+            connected.set(u8::from(is_connected));
+            if is_connected {
+                self.wiring.health.recovers(CONNECTION);
+            } else {
+                let text = "the connection to NATS is lost; it is tried again and again, see the log for what the server says";
+                self.wiring.health.ails(CONNECTION, text);
+            }
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.wiring.sender.client().connection_state() == State::Connected
+    }
+
+    async fn rest(&self) {
+        let mut connections = self.wiring.connections.clone();
+        // A stream whose leader died has another one before it was not heard of twice.
+        let mut unanswered = BTreeSet::new();
+        let mut looks = 0_u32;
+        loop {
+            if self.is_connected() {
+                for stream in &self.streams {
+                    self.stream(stream, &mut unanswered).await;
+                }
+                self.pauses(looks.is_multiple_of(PAUSES_EACH)).await;
+                looks = looks.wrapping_add(1);
+            }
+            tokio::select! {
+                () = sleep(AGAIN_AFTER) => {}
+                Ok(()) = connections.changed() => {}
+            }
+        }
+    }
+
+    async fn stream(&self, stream: &str, unanswered: &mut BTreeSet<String>) {
+        let (health, cause) = (&self.wiring.health, format!("stream-{stream}"));
+        let found = look_up(self.wiring.sender.connection(), stream).await;
+        if !matches!(found, Err(StartError::NoJetStream { .. })) {
+            health.recovers(JETSTREAM);
+        }
+        let is_second = !unanswered.insert(cause.clone());
+        match found {
+            Ok(Some(_)) => health.recovers(&cause),
+            Ok(None) => health.ails(
+                &cause,
+                format!("there is no stream {stream} any more; start the service that keeps its context, which makes it"),
+            ),
+            Err(StartError::NoJetStream { reason }) => health.ails(JETSTREAM, format!("there is no JetStream: {reason}")),
+            Err(StartError::NotPermitted(refusal)) => {
+                health.ails(&cause, format!("the stream {stream} cannot be looked at: {refusal}"));
+            }
+            Err(error) => {
+                if is_second {
+                    health.ails(&cause, format!("the stream {stream} does not answer: {error}"));
+                }
+                return;
+            }
+        }
+        unanswered.remove(&cause);
+    }
+
+    /// Looks at the durables that are said to be paused, or at `all` of them.
+    async fn pauses(&self, all: bool) {
+        let health = &self.wiring.health;
+        let known = health.degraded();
+        for (durable, consumers) in &self.consumers {
+            let name = paused(durable);
+            if !all && !known.contains_key(&name) {
+                continue;
+            }
+            let mut is_paused = Some(false);
+            for (stream, consumer) in consumers {
+                match self.is_paused(stream, consumer).await {
+                    Some(false) => {}
+                    other => is_paused = other.or(is_paused.filter(|is_paused| *is_paused)),
+                }
+            }
+            match is_paused {
+                Some(true) => health.degrades(&name, pause_text(durable)),
+                Some(false) => health.goes_on(&name),
+                None => {}
+            }
+        }
+    }
+
+    /// `None` where it is not known.
+    async fn is_paused(&self, stream: &str, consumer: &str) -> Option<bool> {
+        let js = self.wiring.sender.connection().jetstream();
+        let looking = async {
+            let stream = js.get_stream_no_info(stream).await.ok()?;
+            Some(stream.consumer_info(consumer).await.ok()?.paused)
+        };
+        // Boxed: the client's futures are large.
+        timeout(ANSWERED_WITHIN, Box::pin(looking)).await.ok().flatten()
+    }
+}
+
+/// The name under which a paused durable is shown.
+pub(crate) fn paused(durable: &str) -> String {
+    format!("paused-{durable}")
+}
+
+pub(crate) fn pause_text(durable: &str) -> String {
+    format!("the durable `{durable}` is paused by an operator; `tidewire resume` ends it")
+}

@@ -1,0 +1,158 @@
+//! What a service sends.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use metrics::{Counter, counter};
+
+use super::{ByWord, OTHER, SENT};
+use crate::{ask::AskError, publish_error::PublishError, sender::Stored};
+
+/// Why an event or a durable command was not stored.
+const NOT_STORED: [&str; 7] = [
+    "encode",
+    "not_permitted",
+    "no_stream",
+    "other_stream",
+    "full",
+    "too_large",
+    "unconfirmed",
+];
+/// Why a request has no answer.
+const NOT_ANSWERED: [&str; 7] = [
+    "encode",
+    "not_permitted",
+    "no_responders",
+    "timed_out",
+    "too_large",
+    "unreadable",
+    "client",
+];
+
+/// What is counted of what a service sends; nothing by default, for tools.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sends(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    service: Arc<str>,
+    stored: BTreeMap<&'static str, Publishes>,
+    asked: BTreeMap<&'static str, Requests>,
+    /// Of what an older version of the service left to be sent, and this one does not declare.
+    other: OnceLock<Publishes>,
+}
+
+#[derive(Debug)]
+struct Publishes {
+    stored: Counter,
+    duplicate: Counter,
+    failed: ByWord,
+}
+
+#[derive(Debug)]
+struct Requests {
+    answered: Counter,
+    refused: Counter,
+    failed: ByWord,
+}
+
+impl Sends {
+    /// Those of a service that stores and asks messages of these names.
+    pub(crate) fn of(
+        service: &str,
+        stored: impl IntoIterator<Item = &'static str>,
+        asked: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        let service: Arc<str> = service.into();
+        let publishes = |name| (name, Publishes::new(&service, name));
+        let requests = |name| (name, Requests::new(&service, name));
+        Self(Some(Arc::new(Inner {
+            stored: stored.into_iter().map(publishes).collect(),
+            asked: asked.into_iter().map(requests).collect(),
+            other: OnceLock::new(),
+            service: service.clone(),
+        })))
+    }
+
+    /// Counts an event or a durable command of this name.
+    pub(crate) fn published(&self, name: &str, stored: &Result<Stored, PublishError>) {
+        let Some(sends) = &self.0 else { return };
+        let of = sends.stored.get(name);
+        let of = of.unwrap_or_else(|| sends.other.get_or_init(|| Publishes::new(&sends.service, OTHER)));
+        match stored {
+            Ok(Stored { duplicate: false, .. }) => of.stored.increment(1),
+            Ok(_) => of.duplicate.increment(1),
+            Err(error) => of.failed.count(not_stored(error)),
+        }
+    }
+
+    /// Counts a request of this name.
+    pub(crate) fn asked<R>(&self, name: &str, answer: &Result<R, AskError>) {
+        let of = self.0.as_ref().and_then(|sends| sends.asked.get(name));
+        // Whoever asks has declared it.
+        let Some(of) = of else { return };
+        match answer {
+            Ok(_) => of.answered.increment(1),
+            Err(AskError::Refused { .. }) => of.refused.increment(1),
+            Err(error) => of.failed.count(not_answered(error)),
+        }
+    }
+}
+
+impl Publishes {
+    fn new(service: &Arc<str>, message: &'static str) -> Self {
+        Self {
+            stored: sent(service, message, "stored"),
+            duplicate: sent(service, message, "duplicate"),
+            failed: ByWord::new(&NOT_STORED, |class| failed(service, message, class)),
+        }
+    }
+}
+
+impl Requests {
+    fn new(service: &Arc<str>, message: &'static str) -> Self {
+        Self {
+            answered: sent(service, message, "answered"),
+            refused: sent(service, message, "refused"),
+            failed: ByWord::new(&NOT_ANSWERED, |class| failed(service, message, class)),
+        }
+    }
+}
+
+fn sent(service: &Arc<str>, message: &'static str, outcome: &'static str) -> Counter {
+    counter!(SENT, "service" => service.clone(), "message" => message, "outcome" => outcome)
+}
+
+fn failed(service: &Arc<str>, message: &'static str, class: &'static str) -> Counter {
+    counter!(
+        SENT, "service" => service.clone(), "message" => message, "outcome" => "failed", "error_class" => class
+    )
+}
+
+fn not_stored(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::Encode(_) | PublishError::Header(_) => "encode",
+        PublishError::NotPermitted(_) => "not_permitted",
+        PublishError::NoStream { .. } | PublishError::NoQueue { .. } => "no_stream",
+        PublishError::OtherStream { .. } => "other_stream",
+        PublishError::Full { .. } => "full",
+        PublishError::TooLarge { .. } => "too_large",
+        PublishError::Unconfirmed { .. } => "unconfirmed",
+        _ => OTHER,
+    }
+}
+
+fn not_answered(error: &AskError) -> &'static str {
+    match error {
+        AskError::Encode(_) | AskError::Header(_) => "encode",
+        AskError::NotPermitted(_) => "not_permitted",
+        AskError::NoResponders { .. } => "no_responders",
+        AskError::TimedOut { .. } => "timed_out",
+        AskError::TooLarge { .. } => "too_large",
+        AskError::Unreadable { .. } => "unreadable",
+        AskError::Client { .. } => "client",
+        _ => OTHER,
+    }
+}

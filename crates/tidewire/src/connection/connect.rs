@@ -16,7 +16,7 @@ use super::{
 /// How often the connection is probed; the client gives a connection up at the third probe without an answer.
 const PING: Duration = Duration::from_secs(5);
 /// How long one try to connect may take.
-const TRY: Duration = Duration::from_secs(5);
+const TRY: Duration = Duration::from_secs(3);
 /// The longest pause between two tries, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -157,7 +157,7 @@ impl Connect {
         self
     }
 
-    /// Connects, or fails after five seconds for each address; afterwards the connection comes back by itself, for as
+    /// Connects, or fails after three seconds for each address; afterwards the connection comes back by itself, for as
     /// long as it takes.
     ///
     /// # Errors

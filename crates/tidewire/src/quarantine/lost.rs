@@ -19,8 +19,9 @@ use crate::{connection::Connection, consumer::ConsumerSpec};
 /// How long other instances are waited for; longer than what is on its way to this one takes.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 
-/// After this long every instance that lives has its connection back: the longest pause between two tries and a try.
-const ALL_BACK: Duration = Duration::from_secs(8);
+/// After this long every instance that lives has its connection back: the longest pause between two tries, with its jitter,
+/// and a try.
+const ALL_BACK: Duration = Duration::from_secs(6);
 
 /// How far this instance has received a consumer's messages.
 #[derive(Clone, Debug, Default)]

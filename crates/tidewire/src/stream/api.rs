@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::{connection::Connection, start_error::StartError};
 
 /// How long an answer is awaited: while a stream has no leader nobody answers for it, and asking again is what helps.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Asks the API. What the server answers with an error is the inner result; that nobody answers, that this user may
 /// not ask, and that JetStream is off are named at once.

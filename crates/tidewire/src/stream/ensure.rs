@@ -1,6 +1,7 @@
 //! Making a context's stream what its services declare.
 
 use super::{
+    api::ANSWERED_WITHIN,
     lease::Lease,
     lookup::find,
     plan::{Plan, missing, plan},
@@ -87,7 +88,8 @@ async fn apply(
     stream: &str,
     subjects: &[String],
 ) -> Result<(), StartError> {
-    let js = nats.jetstream();
+    let mut js = nats.jetstream();
+    js.set_timeout(ANSWERED_WITHIN);
     let wanted = match planned(nats, context, stream, subjects).await? {
         Plan::Nothing => return Ok(()),
         Plan::Create(config) => {

@@ -63,6 +63,7 @@ async fn an_outage_spends_no_attempt_and_pulls_nothing() {
     let payments = payments().start(client.clone()).await.unwrap();
     gateway.down.store(true, Ordering::SeqCst);
     let _till = till(&gateway, &breaker).start(client.clone()).await.unwrap();
+    let began = Instant::now();
     for key in 0..200 {
         payments.bus().publish(&processed(key.to_string())).await.unwrap();
     }
@@ -73,8 +74,10 @@ async fn an_outage_spends_no_attempt_and_pulls_nothing() {
         gateway.calls.load(Ordering::SeqCst),
         consumer(&client, PAYMENTS, "till__charge").await,
     );
+    // It is tried every 40 ms; what was on its way when it opened may call beside.
+    let most = 8 + began.elapsed().as_millis() / 40 + 20;
     assert!(
-        calls < 8 + 2_100 / 40 + 20,
+        u128::from(calls) < most,
         "{calls} calls in an outage of two seconds"
     );
     assert!(gateway.seen.sorted().is_empty() && info.ack_floor.stream_sequence == 0);

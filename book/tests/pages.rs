@@ -31,6 +31,29 @@ fn the_table_of_contents_has_every_page() {
     }
 }
 
+#[test]
+fn every_link_between_pages_leads_to_a_heading() {
+    let pages = pages();
+    let anchor = |heading: &str| heading.to_lowercase().replace(' ', "-");
+    for page in &pages {
+        for link in page.text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let Some(target) = pages.iter().find(|page| page.name == file) else {
+                assert!(heading.is_empty(), "{}: no page is {link}", page.name);
+                continue; // whether the file is there is looked at by `.ci/run house`
+            };
+            let headings = target.text.lines().filter(|line| line.starts_with('#'));
+            let mut anchors = headings.map(|line| anchor(line.trim_start_matches('#').trim()));
+            assert!(
+                heading.is_empty() || anchors.any(|anchor| anchor == heading),
+                "{}: no heading is {link}",
+                page.name
+            );
+        }
+    }
+}
+
 /// `ignore` would compile nothing, and a fence without a word is Rust to one tool and text to another.
 #[test]
 fn every_block_says_what_it_is() {

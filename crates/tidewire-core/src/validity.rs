@@ -95,22 +95,18 @@ impl Validity {
     /// [`DecodeError::BreaksSchema`], or [`DecodeError::Invalid`] where the data is no JSON that can be held against it.
     pub fn check(&self, message: Encoded<'_>) -> Result<(), DecodeError> {
         let contract = self.messages.get(message.name);
-        let Some(contract) = contract.filter(|contract| contract.kind == message.kind) else {
+        let known = |contract: &&Contract| {
+            contract.kind == message.kind && contract.versions.contains_key(&message.version)
+        };
+        let Some(contract) = contract.filter(known) else {
             return Ok(());
         };
-        let mut steps = contract.versions.range(message.version..).peekable();
-        if steps
-            .next_if(|(version, _)| **version != message.version)
-            .is_some()
-        {
-            return Ok(());
-        }
         let mut data: Value =
             serde_json::from_str(message.data.get()).map_err(|error| DecodeError::Invalid {
                 name: message.name.into(),
                 source: error.into(),
             })?;
-        for (version, form) in steps {
+        for (version, form) in contract.versions.range(message.version..) {
             match form {
                 Form::Patch(patch) => {
                     // Reading it says why.

@@ -80,6 +80,7 @@ mod returns;
 mod revival;
 mod route;
 mod running;
+mod schemas;
 mod sender;
 mod service;
 mod service_protocol;

@@ -121,7 +121,7 @@ impl Route {
                 let arguments = T::extract(&delivery, &state)?;
                 let outbox = delivery.into_outbox();
                 let reply = handler.invoke(arguments).run().await.answer()?;
-                outbox.sender().check_reply::<M>(&reply)?;
+                outbox.sender().schemas().check_reply::<M>(&reply)?;
                 let answer = to_raw_value(&reply).map_err(|error| Failure::new(Class::Reject, error))?;
                 Ok(Handled {
                     answer: Some(answer),

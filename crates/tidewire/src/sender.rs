@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Client, RequestErrorKind, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
 use tidewire_core::{
-    EncodeError, ErrorBody, Extras, Failure, Format, Kind, Message, OrFail, Outgoing, Reply, ReplyError,
-    RequestMessage, Stamp, TraceContext, Validity, wire,
+    EncodeError, ErrorBody, Extras, Format, Kind, Message, Outgoing, Reply, Stamp, TraceContext, wire,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
@@ -22,6 +20,7 @@ use crate::{
     health::Health,
     metrics::Sends,
     publish_error::PublishError,
+    schemas::Schemas,
     spans,
 };
 
@@ -62,15 +61,6 @@ pub(crate) struct Sender {
     sends: Sends,
     /// Where it says what it may not send.
     health: Health,
-}
-
-/// What a service holds against its schema; nothing by default.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Schemas {
-    /// Messages that it sends, and answers that it gives.
-    pub(crate) sent: Option<Arc<Validity>>,
-    /// Answers that it gets.
-    pub(crate) answers: Option<Arc<Validity>>,
 }
 
 #[derive(Deserialize)]
@@ -125,24 +115,16 @@ impl Sender {
         stamp: Stamp,
         extras: Extras,
     ) -> Result<Outgoing, EncodeError> {
-        if let Some(schemas) = &self.schemas.sent {
-            schemas.check_sent(message)?;
-        }
+        self.schemas.check_sent(message)?;
         Outgoing::message(message, stamp, extras)
-    }
-
-    /// Whether `reply` may be given as the answer to an `M`.
-    pub(crate) fn check_reply<M: RequestMessage>(&self, reply: &impl Serialize) -> Result<(), Failure> {
-        let Some(schemas) = &self.schemas.sent else {
-            return Ok(());
-        };
-        let reply = serde_json::to_value(reply).or_reject()?;
-        let checked = schemas.check_reply(M::TYPE.name, &reply);
-        checked.map_err(ReplyError::BreaksSchema).or_reject()
     }
 
     pub(crate) fn service(&self) -> &str {
         &self.service
+    }
+
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.schemas
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -376,7 +358,8 @@ impl Sender {
         let read = Reply::read(pairs(message.headers.as_ref()), &message.payload, clock::now());
         let read = read.and_then(|answer| {
             if answer.is_ok() {
-                self.check_answer(outgoing, &message)?;
+                self.schemas
+                    .check_answer(outgoing.subject.name().as_str(), &message)?;
             }
             Ok(answer)
         });
@@ -413,21 +396,6 @@ impl Sender {
                 subject: subject(),
                 source,
             }),
-        }
-    }
-
-    /// Whether an answer is what the schema of the declared reply says.
-    fn check_answer(&self, asked: &Outgoing, answer: &async_nats::Message) -> Result<(), ReplyError> {
-        let Some(schemas) = &self.schemas.answers else {
-            return Ok(());
-        };
-        let headers = pairs(answer.headers.as_ref());
-        match Reply::read::<Value>(headers, &answer.payload, clock::now())? {
-            Ok(reply) => {
-                let checked = schemas.check_reply(asked.subject.name().as_str(), &reply);
-                checked.map_err(ReplyError::BreaksSchema)
-            }
-            Err(_) => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewire_core::{MessageManifest, MessageType, Validity};
 
 use super::{Service, check};
-use crate::{sender::Schemas, start_error::StartError};
+use crate::{schemas::Schemas, start_error::StartError};
 
 /// Compiles what the service holds against its schema: the messages that each handler takes into its route, those that
 /// it sends and the answers that it gets into what is given back.

@@ -52,12 +52,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .on(durable("ship", ship).retry(Retry::immediate()))
         .start(tidewire::connect(server.url()).await?)
         .await?;
-    let order_id = "o-1".into();
-    let checkout = info_span!("checkout"); // of an HTTP server, say
-    shop.bus()
-        .publish(&OrderPlaced { order_id })
-        .instrument(checkout)
-        .await?;
+    let (bus, order_id) = (shop.bus(), "o-1".into());
+    let placed = OrderPlaced { order_id };
+    bus.publish(&placed).instrument(info_span!("checkout")).await?; // in a span of an HTTP server, say
     done.notified().await;
     Ok(shop.stop().await?)
 }

@@ -39,7 +39,7 @@ impl Page {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if name != "SUMMARY.md" {
+            if name.ends_with(".md") && name != "SUMMARY.md" {
                 let text = fs::read_to_string(path)?;
                 pages.push(Self { name, text });
             }
@@ -97,3 +97,13 @@ pub mod failures {}
 #[cfg(doctest)]
 #[doc = include_str!("src/compiler.md")]
 pub mod compiler {}
+
+/// Versions and schemas.
+#[cfg(doctest)]
+#[doc = include_str!("src/versions.md")]
+pub mod versions {}
+
+/// Telemetry.
+#[cfg(doctest)]
+#[doc = include_str!("src/telemetry.md")]
+pub mod telemetry {}

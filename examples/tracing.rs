@@ -44,7 +44,7 @@ async fn ship(
 async fn main() -> Result<(), Box<dyn Error>> {
     let (traces, _flush) = telemetry::otlp("shop")?; // to the end: it exports what is left
     tracing_subscriber::registry().with(traces).init();
-    let (server, done) = (tidewire_server::Server::start()?, Arc::new(Notify::new()));
+    let (server, done) = (tidewire_server::Server::start()?, Arc::<Notify>::default());
     let shop = Service::new("shop", "1.0.0")
         .context(Context::new("shop.checkout"))
         .publishes::<OrderPlaced>()
@@ -52,10 +52,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .on(durable("ship", ship).retry(Retry::immediate()))
         .start(tidewire::connect(server.url()).await?)
         .await?;
-    let order_id = "o-1".into();
+    let (bus, order_id) = (shop.bus(), "o-1".into());
     let placed = OrderPlaced { order_id };
-    let checkout = info_span!("checkout"); // of an HTTP server, say
-    shop.bus().publish(&placed).instrument(checkout).await?;
+    bus.publish(&placed).instrument(info_span!("checkout")).await?; // in a span of an HTTP server, say
     done.notified().await;
     Ok(shop.stop().await?)
 }

@@ -16,6 +16,7 @@ use crate::{
 /// It sends what the service declared with `.publishes::<E>()`, `.asks::<M>()` and `.sends::<C>()` and refuses the rest,
 /// naming the line to add. In a handler there are [`Emit`](crate::Emit), [`Ask`](crate::Ask) and
 /// [`Dispatch`](crate::Dispatch), which carry correlation and trace on; what a bus sends begins a conversation of its own.
+/// With the feature `otlp` it is in the trace of the span in which it is sent.
 #[derive(Clone, Debug)]
 pub struct Bus {
     sender: Sender,

@@ -21,6 +21,7 @@
 //! [`books`] the audit that everything has to survive. `src/bin` has a main for each service, ten lines long.
 
 mod bucket;
+mod telemetry;
 
 pub mod books;
 pub mod inventory;
@@ -35,6 +36,7 @@ use std::net::{AddrParseError, SocketAddr};
 use tidewire::Service;
 
 pub use bucket::{Bucket, BucketError};
+pub use telemetry::log_to_stderr;
 
 /// The server that the services connect to: `$NATS_URL`, or the one on this machine.
 pub fn nats_url() -> String {
@@ -58,15 +60,4 @@ pub fn monitored<S: Clone + Send + Sync + 'static>(
         Ok(address) => Ok(service.monitor(address.parse::<SocketAddr>()?)),
         Err(_) => Ok(service),
     }
-}
-
-/// Logs to standard error; `$RUST_LOG` chooses what, such as `debug` or `tidewire=debug`.
-pub fn log_to_stderr() {
-    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.from_env_lossy())
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
 }

@@ -19,7 +19,7 @@ use super::{
 
 /// Runs until SIGTERM, and then drains; or until standard input ends, because whoever holds the other end is gone.
 pub(super) async fn shop_service(args: &ShopServiceArgs) -> Result<ExitCode, DemoError> {
-    tidewire_shop::log_to_stderr();
+    let _traces = tidewire_shop::log_to_stderr(args.service.name());
     let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
     tokio::select! {
         ran = run(args.service, nats) => ran.map(|()| ExitCode::SUCCESS),

@@ -4,7 +4,7 @@ use tidewire_shop::inventory::{Stock, service};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tidewire_shop::log_to_stderr();
+    let _traces = tidewire_shop::log_to_stderr("inventory");
     let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
     let state = Stock::open(&nats).await?;
     tidewire_shop::monitored(service(state))?.run(nats).await?;

@@ -4,7 +4,7 @@ use tidewire_shop::payments::{Gateway, breaker, service};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tidewire_shop::log_to_stderr();
+    let _traces = tidewire_shop::log_to_stderr("payments");
     let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
     let state = Gateway::open(&nats).await?;
     tidewire_shop::monitored(service(state, &breaker()))?

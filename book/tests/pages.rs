@@ -3,6 +3,8 @@
 //! Blocks of Rust are doc tests of this crate. `<!-- from PATH -->` before a block says that its lines stand in that file in
 //! this order; a line `…` stands for what is left out. What the command prints is compared by the tests of `tidewire-cli`.
 
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use tidewire_book::{Block, Page};

@@ -131,7 +131,7 @@ impl Walk {
             let printed = printed.replace(&format!("@{} ", host()), "@laptop ");
             let printed: Vec<_> = printed.lines().collect();
             match self.compare(shown, &printed) {
-                Ok(_) => return,
+                Ok(()) => return,
                 Err(line) if !only_looks || Instant::now() > deadline => panic!(
                     "{}: `{line}` is not what `tidewire {}` prints:\n{}",
                     block.place,

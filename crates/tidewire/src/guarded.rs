@@ -34,8 +34,8 @@ struct Error {
 pub(crate) enum Stored {
     /// It is in the stream, at this sequence.
     New(u64),
-    /// A message of its id had been stored before.
-    Before,
+    /// A message of its id had been stored before, at this sequence.
+    Before(u64),
     /// The last sequence is not the expected one.
     Refused,
 }
@@ -62,7 +62,7 @@ pub(crate) async fn store_once<'a>(
 ) -> Result<Stored, BoxError> {
     let answer = publish(nats, subject, headers, body).await?;
     Ok(match answer {
-        Some(answer) if answer.duplicate => Stored::Before,
+        Some(answer) if answer.duplicate => Stored::Before(answer.seq),
         Some(answer) => Stored::New(answer.seq),
         None => Stored::Refused,
     })

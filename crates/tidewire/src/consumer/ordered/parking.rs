@@ -57,11 +57,13 @@ pub(crate) struct Parking {
 }
 
 /// A message by its own stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Last {
     stream: String,
     created: String,
     sequence: u64,
+    /// Where it is parked.
+    parked: u64,
 }
 
 /// The place of a parked message.
@@ -131,21 +133,22 @@ impl Parking {
         Ok(lanes)
     }
 
-    /// Stores a message behind those of its key; `false` where it was there already.
+    /// Stores a message behind those of its key; `false` where it was there when the term began, and is counted. One that
+    /// was stored in this term, and whose confirmation was lost, is not.
     pub(super) async fn store(&self, job: &Job, lane: &Arc<str>) -> Result<bool, BoxError> {
         let subject = wire::park_subject(&self.service, &self.durable, lane);
         let (id, mut headers, body, place) = self.wrap(job).await?;
-        if let Some(place) = &place {
-            let last = self.last_parked(lane, &subject).await?;
+        let fence = self.fence.load(Ordering::Relaxed);
+        if let Some(place) = &place
+            && let Some(last) = self.last_parked(lane, &subject).await?
+            && place.is_not_after(&last)
+        {
             // They come in order: one before the last was parked by the active instance before this one.
-            if last.is_some_and(|last| place.is_not_after(&last)) {
-                return Ok(false);
-            }
+            return Ok(place.sequence == last.sequence && last.parked > fence);
         }
-        let fence = self.fence.load(Ordering::Relaxed).to_string();
         headers.extend([
             (wire::EXPECTED_STREAM.into(), self.stream.clone()),
-            (wire::EXPECTED_LAST_SUBJECT_SEQUENCE.into(), fence),
+            (wire::EXPECTED_LAST_SUBJECT_SEQUENCE.into(), fence.to_string()),
             (
                 wire::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT.into(),
                 wire::term_subject(&self.service, &self.durable),
@@ -154,20 +157,17 @@ impl Parking {
         ]);
         let headers = headers.iter().map(|(name, value)| (&**name, value.as_str()));
         let stored = store_once(&self.nats, &subject, headers, body).await?;
+        let (Stored::New(parked) | Stored::Before(parked)) = stored else {
+            if let Some(seat) = &job.seat {
+                seat.term.lose();
+            }
+            return Err("another instance is the active one".into());
+        };
         if let Some(place) = place {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.insert(lane.clone(), place);
+            last.insert(lane.clone(), Last { parked, ..place });
         }
-        match stored {
-            Stored::New(_) => Ok(true),
-            Stored::Before => Ok(false),
-            Stored::Refused => {
-                if let Some(seat) = &job.seat {
-                    seat.term.lose();
-                }
-                Err("another instance is the active one".into())
-            }
-        }
+        Ok(parked > fence)
     }
 
     /// How a message is parked; with the place where it was, unless it is a dead letter that is replayed.
@@ -197,6 +197,7 @@ impl Parking {
             stream: original.stream,
             created: original.created.to_string(),
             sequence: original.sequence,
+            parked: 0,
         };
         Ok((id, wrapped.headers, wrapped.body, Some(place)))
     }
@@ -213,7 +214,7 @@ impl Parking {
         }
         let stream = self.stream().await?;
         match timeout(ANSWERED_WITHIN, stream.get_last_raw_message_by_subject(subject)).await? {
-            Ok(message) => Ok(Last::read(&message.headers)),
+            Ok(message) => Ok(Last::read(&message.headers, message.sequence)),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -313,11 +314,12 @@ impl Parking {
 type Wrapped = (String, Vec<(Cow<'static, str>, String)>, Bytes, Option<Last>);
 
 impl Last {
-    fn read(headers: &HeaderMap) -> Option<Self> {
+    fn read(headers: &HeaderMap, parked: u64) -> Option<Self> {
         Some(Self {
             stream: header(headers, wire::TW_STREAM)?.to_owned(),
             created: header(headers, wire::TW_STREAM_CREATED)?.to_owned(),
             sequence: header(headers, wire::TW_SEQUENCE)?.parse().ok()?,
+            parked,
         })
     }
 

@@ -1,5 +1,11 @@
 //! Events that wait in the service's stream until one before them is done.
 
+use tidewire::{
+    async_nats::{HeaderMap, HeaderName, HeaderValue},
+    dead_letter::LetterId,
+    wire,
+};
+
 use super::*;
 
 /// How many messages are parked.
@@ -116,6 +122,64 @@ async fn a_replay_of_a_key_that_is_parked_waits_behind_what_is_parked() {
     assert_eq!(world.of("k0"), [1, 2, 3, 4, 0]);
     let records = kept_reach(&client, 3).await;
     assert_eq!(records[2].record.act, Act::Handled);
+    eventually("none is parked", async || parked(&client).await == 0).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_whose_parking_was_confirmed_to_nobody_is_not_left_behind() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    world.fails("k0", 0, Fails::Retry(1));
+    publish(&client, 1, 2).await;
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    eventually("they are parked", async || parked(&client).await == 2).await;
+    // The next one is stored as the active instance stores it, and only the confirmation is missing: it tries again.
+    let js = jetstream(&client);
+    let subject = wire::park_subject("ledger", "book", "k0");
+    let stream = js.get_stream("TW_LEDGER").await.unwrap();
+    let last = stream.get_last_raw_message_by_subject(&subject).await.unwrap();
+    let created = last.headers.get(wire::TW_STREAM_CREATED).unwrap().as_str();
+    let id = LetterId::of(PAYMENTS, created.parse().unwrap(), 3);
+    let mut headers = HeaderMap::new();
+    for (name, values) in last
+        .headers
+        .iter()
+        .filter(|(name, _)| name.to_string().starts_with("Orig-"))
+    {
+        values
+            .iter()
+            .for_each(|value| headers.append(name.clone(), value.clone()));
+    }
+    for (name, value) in [
+        wire::TW_STREAM,
+        wire::TW_STREAM_CREATED,
+        wire::TW_STORED,
+        wire::TW_SUBJECT,
+    ]
+    .map(|name| (name, last.headers.get(name).unwrap().to_string()))
+    .into_iter()
+    .chain([
+        (wire::TW_SEQUENCE, "3".into()),
+        (wire::MSG_ID, format!("book.{id}")),
+    ]) {
+        headers.append(
+            name.parse::<HeaderName>().unwrap(),
+            value.parse::<HeaderValue>().unwrap(),
+        );
+    }
+    let body = String::from_utf8(last.payload.to_vec()).unwrap();
+    let body = body.replace(r#""note":"1""#, r#""note":"2""#);
+    js.publish_with_headers(subject, headers, body.into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    publish_from(&client, 1, 2, 3).await;
+    all_quiet(&client).await;
+    assert_eq!(parked(&client).await, 3, "once");
+    eventually("all are handled", async || world.count() == 3).await;
+    assert_eq!(world.of("k0"), [0, 1, 2]);
     eventually("none is parked", async || parked(&client).await == 0).await;
     running.stop().await.unwrap();
 }

@@ -69,13 +69,10 @@ pub(crate) async fn watch(
             health.dies(CLIENT, ConnectionClosed.to_string());
             return closed.cancel();
         }
-        tracing::error!(
-            "the client's task has died, most likely on a message with malformed headers; a new client is made. One \
-             that a stream holds goes to the dead letters; one on another subject is gone"
-        );
         health.ails(
             CLIENT,
-            "the client's task has died, and a new client is being made",
+            "the client's task has died, most likely on a message with malformed headers; a new client is made. One \
+             that a stream holds goes to the dead letters; one on another subject is gone",
         );
         // A series of poisons must not become a storm of connections.
         if began.elapsed() > WELL_AFTER {

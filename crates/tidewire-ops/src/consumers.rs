@@ -11,8 +11,7 @@ use tidewire::{Connection, Timestamp, wire};
 
 use crate::{api, error::OpsError};
 
-pub(crate) use listing::streams;
-use listing::{Listed, consumers_of};
+use listing::{Listed, consumers_of, streams};
 pub use state::ConsumerState;
 #[cfg(test)]
 pub(crate) use state::Info;
@@ -26,8 +25,6 @@ pub(crate) const AT_ONCE: usize = 16;
 pub struct Scope {
     /// Those of this service; of all where there is none.
     pub service: Option<String>,
-    /// Those of this stream.
-    pub stream: Option<String>,
     /// Also those that are not Tidewire's. Where a service is named, a foreign one has none.
     pub foreign: bool,
 }
@@ -61,7 +58,7 @@ impl Consumers {
     /// [`OpsError::NotPermitted`] or [`OpsError::JetStream`]. A stream or consumer that is removed meanwhile is none, and
     /// one without a leader is named in [`unanswered`](Self::unanswered).
     pub async fn read(nats: &Connection, scope: &Scope) -> Result<Self, OpsError> {
-        let listed = streams(nats, scope.stream.as_deref()).await?;
+        let listed = streams(nats).await?;
         let reading = listed
             .found
             .into_iter()

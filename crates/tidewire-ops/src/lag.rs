@@ -7,10 +7,9 @@ use std::{cmp::Ordering, time::Duration};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tidewire::{ApiError, Connection, Timestamp, async_nats::jetstream::ErrorCode, oldest_unsettled};
-use tokio::time::sleep;
 
 use crate::{
-    consumers::{AT_ONCE, ConsumerState, Consumers, Scope, Unanswered},
+    consumers::{AT_ONCE, ConsumerState, Consumers, Unanswered},
     error::OpsError,
 };
 
@@ -73,17 +72,6 @@ pub struct ConsumerLag {
 }
 
 impl Lag {
-    /// Reads the consumers twice, `interval` apart, and finds the oldest message of each for which one waits.
-    ///
-    /// # Errors
-    /// As [`Consumers::read`].
-    pub async fn measure(nats: &Connection, scope: &Scope, interval: Duration) -> Result<Self, OpsError> {
-        let before = Consumers::read(nats, scope).await?;
-        sleep(interval).await;
-        let after = Consumers::read(nats, scope).await?;
-        Self::between(nats, &before, &after).await
-    }
-
     /// What happened between two moments, and how things stand at the later one.
     ///
     /// # Errors

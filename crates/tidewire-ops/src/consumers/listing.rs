@@ -18,9 +18,9 @@ use crate::error::OpsError;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What was listed, and what did not answer.
-pub(crate) struct Listed<T> {
-    pub(crate) found: Vec<T>,
-    pub(crate) unanswered: Vec<Unanswered>,
+pub(super) struct Listed<T> {
+    pub(super) found: Vec<T>,
+    pub(super) unanswered: Vec<Unanswered>,
 }
 
 /// One page of a list.
@@ -37,8 +37,8 @@ struct Page<T> {
     offline: Option<BTreeMap<String, String>>,
 }
 
-/// The names of all streams, or of one.
-pub(crate) async fn streams(nats: &Connection, only: Option<&str>) -> Result<Listed<String>, OpsError> {
+/// The names of all streams.
+pub(super) async fn streams(nats: &Connection) -> Result<Listed<String>, OpsError> {
     #[derive(Deserialize)]
     struct Stream {
         config: Named,
@@ -48,22 +48,14 @@ pub(crate) async fn streams(nats: &Connection, only: Option<&str>) -> Result<Lis
         name: String,
     }
     let listed = pages::<Stream>(nats, "STREAM.LIST", "list the streams").await?;
-    let means = |name: &String| only.is_none_or(|only| only == name);
-    let (found, unanswered) = listed.unwrap_or_default();
+    let (found, missing) = listed.unwrap_or_default();
+    let unanswered = missing.into_iter().map(|stream| Unanswered {
+        stream,
+        consumer: None,
+    });
     Ok(Listed {
-        found: found
-            .into_iter()
-            .map(|stream| stream.config.name)
-            .filter(means)
-            .collect(),
-        unanswered: unanswered
-            .into_iter()
-            .filter(means)
-            .map(|stream| Unanswered {
-                stream,
-                consumer: None,
-            })
-            .collect(),
+        found: found.into_iter().map(|stream| stream.config.name).collect(),
+        unanswered: unanswered.collect(),
     })
 }
 

@@ -16,9 +16,7 @@ use tidewire::{
 };
 use tidewire_server::Server;
 
-use crate::support::{
-    PAYMENTS, PaymentProcessed, Seen, connect, eventually, jetstream, note, payments, processed, server,
-};
+use crate::support::{PAYMENTS, Seen, connect, eventually, jetstream, note, payments, processed, server};
 
 /// The gauges of this thread, each with its labels: `name{label=value,…}`.
 #[derive(Clone, Default)]

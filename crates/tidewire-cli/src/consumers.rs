@@ -78,20 +78,18 @@ pub(crate) async fn consumers(args: ConsumersArgs, out: Output) -> Result<ExitCo
                 sleep(pause).await;
             }
             let view = View::read(&nats, &scope, args.name.as_deref()).await?;
+            well = tell_unanswered(&view.unanswered);
             if args.json {
                 out.json_line(&view)?;
-            } else {
+            }
+            if let (true, true, Some(name)) = (well, view.consumers.is_empty(), &args.name) {
+                return Err(unknown(name));
+            }
+            if !args.json {
                 if look > 0 {
                     out.redraw()?;
                 }
                 lines(&view).iter().try_for_each(|line| out.line(line))?;
-            }
-            well = tell_unanswered(&view.unanswered);
-            if well
-                && view.consumers.is_empty()
-                && let Some(name) = &args.name
-            {
-                return Err(unknown(name));
             }
         }
         Ok(well)

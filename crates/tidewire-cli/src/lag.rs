@@ -18,10 +18,13 @@ use crate::{
 
 /// Show what waits for each durable, how old it is, and when it will be done
 ///
-/// A line for each stream that a durable reads. A line says `replays` where dead letters wait to be handled again: they
-/// have their own consumer and their own pace, so they are in no other line, and where none waits there is no such line. The worst come first:
-/// those that do not drain, then those whose oldest message is the oldest. Rates are measured over an interval between
-/// two looks. Exits with 1 where a stream or consumer does not answer.
+/// A line for each stream that a durable reads. UNACKED is what was delivered and is not settled: in hand, or waiting for
+/// another attempt; REDELIVERED counts those of them that came more than once. PULLS are the requests for messages that
+/// wait at the server, 0 where nobody pulls. OLDEST is the age of the first message that is not settled. Rates are measured
+/// over an interval between two looks. The worst come first: those that do not drain, then those whose oldest message is
+/// the oldest. A line says `replays` where dead letters wait to be handled again: they have their own consumer and their
+/// own pace, so they are in no other line, and where none waits there is no such line. Exits with 1 where a stream or
+/// consumer does not answer.
 ///
 /// For example `tidewire lag payments --watch=5`, or `tidewire lag --json | jq '.consumers[0]'`.
 #[derive(Clone, Debug, Args)]
@@ -62,20 +65,18 @@ pub(crate) async fn lag(args: LagArgs, out: Output) -> Result<ExitCode, CliError
             sleep(args.watch.every().unwrap_or(args.interval)).await;
             let after = Consumers::read(&nats, &scope).await?;
             let lag = Lag::between(&nats, &before, &after).await?;
+            well = tell_unanswered(&lag.unanswered);
             if args.json {
                 out.json_line(&lag)?;
-            } else {
+            }
+            if let (true, true, Some(name)) = (well, lag.consumers.is_empty(), &args.service) {
+                return Err(unknown(name));
+            }
+            if !args.json {
                 if look > 0 {
                     out.redraw()?;
                 }
                 show(&lag, &out)?;
-            }
-            well = tell_unanswered(&lag.unanswered);
-            if well
-                && lag.consumers.is_empty()
-                && let Some(service) = &args.service
-            {
-                return Err(unknown(service));
             }
             before = after;
         }
@@ -123,7 +124,7 @@ fn show(lag: &Lag, out: &Output) -> Result<(), CliError> {
         "STREAM",
         "PENDING",
         "UNACKED",
-        "AGAIN",
+        "REDELIVERED",
         "PARKED",
         "PULLS",
         "OLDEST",

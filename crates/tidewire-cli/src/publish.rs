@@ -12,11 +12,11 @@ use crate::{error::CliError, output::Output, send::SendArgs};
 /// declared it, key and data are checked first.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PublishArgs {
-    #[command(flatten)]
-    send: SendArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    send: SendArgs,
 }
 
 pub(crate) async fn publish(args: PublishArgs, out: Output) -> Result<ExitCode, CliError> {

@@ -19,14 +19,14 @@ use crate::{
 /// is printed with its code and exits with 1.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RequestArgs {
-    #[command(flatten)]
-    send: SendArgs,
     /// It is a query; without this flag a message that no manifest knows is sent as a command
     #[arg(long)]
     query: bool,
     /// Print the answer or the refusal as one line of JSON, with subject and id
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    send: SendArgs,
 }
 
 pub(crate) async fn request(args: RequestArgs, out: Output) -> Result<ExitCode, CliError> {

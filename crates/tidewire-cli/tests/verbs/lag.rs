@@ -99,6 +99,8 @@ async fn what_waits_is_shown_worst_first() {
     ] {
         assert_snapshot!(name, shown(&run(&server, args).await));
     }
+    let ran = run(&server, &["lag", "till", "--json", "--interval", "50ms"]).await;
+    assert_eq!((ran.code, &ran.json()["consumers"]), (Some(1), &json!([])));
     let replay = js.publish("retry.shipping.ship-on-payment.x", "{}".into()).await;
     replay.unwrap().await.unwrap();
     let ran = run(&server, &["lag", "--interval", "50ms"]).await;

@@ -149,6 +149,9 @@ async fn pages<T: DeserializeOwned>(
             // Of the list of streams that is the whole answer, and of a stream it is that it has no leader.
             Err(ApiError::Unanswered { .. }) if question != "STREAM.LIST" => return Ok(None),
             Err(ApiError::NotPermitted(refusal)) => return Err(refusal.into()),
+            Err(ApiError::Nobody { subject }) => {
+                return Err(OpsError::jetstream(what, format!("nobody answers `{subject}`")));
+            }
             Err(error) => return Err(OpsError::jetstream(what, error)),
         };
         let before = found.len() + missing.len();

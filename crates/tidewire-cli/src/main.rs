@@ -5,6 +5,7 @@ mod ask;
 mod cli;
 mod completions;
 mod connect;
+mod consumers;
 #[cfg(feature = "demo")]
 mod demo;
 mod dlq;
@@ -12,6 +13,8 @@ mod draft;
 mod error;
 mod escape;
 mod explain;
+mod figures;
+mod lag;
 mod manifest;
 mod operate;
 mod output;
@@ -19,11 +22,14 @@ mod policy;
 mod pretty;
 mod publish;
 mod request;
+mod send;
 mod server;
 mod shorten;
+mod signals;
 mod span;
 mod table;
 mod tail;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
 };
 
 use serde::Serialize;
@@ -31,6 +31,13 @@ impl Output {
     /// JSON on one line.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), CliError> {
         self.text(&escape::json(&written(value)?))
+    }
+
+    /// Begins a picture in the place of the one before: a terminal is cleared, and elsewhere a line is left empty.
+    pub(crate) fn redraw(&self) -> Result<(), CliError> {
+        let mut out = self.0.lock();
+        let clear = if out.is_terminal() { "\x1b[H\x1b[2J" } else { "\n" };
+        write!(out, "{clear}").map_err(CliError::Closed)
     }
 
     /// Text that no message has a part in.

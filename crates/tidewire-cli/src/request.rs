@@ -1,6 +1,6 @@
 //! `tidewire request`.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
@@ -8,11 +8,9 @@ use tidewire::{AskError, Kind};
 use tidewire_ops::OpsError;
 
 use crate::{
-    connect::ConnectArgs,
-    draft::DraftArgs,
     error::CliError,
     output::{Output, note},
-    span::span,
+    send::SendArgs,
 };
 
 /// Send a command or query and print the answer
@@ -21,27 +19,20 @@ use crate::{
 /// is printed with its code and exits with 1.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RequestArgs {
-    #[command(flatten)]
-    draft: DraftArgs,
     /// It is a query; without this flag a message that no manifest knows is sent as a command
     #[arg(long)]
     query: bool,
-    /// How long the answer is awaited, such as 500ms or 2m
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span)]
-    timeout: Duration,
     /// Print the answer or the refusal as one line of JSON, with subject and id
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connect: ConnectArgs,
+    send: SendArgs,
 }
 
 pub(crate) async fn request(args: RequestArgs, out: Output) -> Result<ExitCode, CliError> {
-    let draft = args.draft.draft()?;
-    let nats = args.connect.connect().await?;
-    let manifests = args.draft.manifests(&nats).await?;
+    let (draft, nats, manifests) = args.send.ready().await?;
     let kind = args.query.then_some(Kind::Query);
-    match tidewire_ops::request(&nats, manifests.as_ref(), draft, kind, args.timeout).await {
+    match tidewire_ops::request(&nats, manifests.as_ref(), draft, kind, args.send.timeout).await {
         Ok(answer) if args.json => out.json_line(&answer)?,
         Ok(answer) => out.json(&answer.data)?,
         Err(OpsError::Ask(AskError::Refused { subject, error })) => {

@@ -10,6 +10,7 @@ use tokio::time::interval;
 use crate::{
     error::CliError,
     output::{Output, note},
+    signals::Asked,
 };
 
 /// How often it is seen that the server still lives.
@@ -135,43 +136,4 @@ async fn run(args: RunArgs, out: &Output) -> Result<ExitCode, CliError> {
     server.stop().map_err(CliError::Server)?;
     out.line("ended")?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Ctrl-C and SIGTERM.
-#[cfg(unix)]
-struct Asked([tokio::signal::unix::Signal; 2]);
-
-#[cfg(unix)]
-impl Asked {
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self([
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        ]))
-    }
-
-    async fn asked(&mut self) {
-        let [interrupt, terminate] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Asked;
-
-#[cfg(not(unix))]
-impl Asked {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn asked(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    }
 }

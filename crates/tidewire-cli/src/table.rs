@@ -19,7 +19,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
             .iter()
             .zip(&widths)
             .map(|(cell, &width)| {
-                if !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit()) {
+                if is_number(cell) {
                     format!("{cell:>width$}")
                 } else {
                     format!("{cell:<width$}")
@@ -31,6 +31,15 @@ pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
+/// Digits, with a point between them or without.
+fn is_number(cell: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match cell.split_once('.') {
+        Some((whole, part)) => digits(whole) && digits(part),
+        None => digits(cell),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +48,7 @@ mod tests {
     fn columns_are_as_wide_as_what_is_shown() {
         let rows = [["a\x1b", "COUNT"], ["bb", "7"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table(&rows), ["a\\u{1b}  COUNT", "bb           7"]);
+        let rows = [["RATE"], ["0.5"], ["10"], ["1.2.3"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), ["RATE", "  0.5", "   10", "1.2.3"]);
     }
 }

@@ -15,12 +15,14 @@
 //! without its Rust type. Nothing here prints: the `tidewire` command does, and any other program may.
 
 mod api;
+mod consumers;
 mod dead_letters;
 mod diff;
 mod draft;
 mod error;
 mod explain;
 mod instances;
+mod lag;
 mod manifests;
 mod operate;
 mod publish;
@@ -28,6 +30,7 @@ mod request;
 mod schema;
 mod tail;
 
+pub use consumers::{ConsumerState, Consumers, Scope, Unanswered};
 pub use dead_letters::{
     DeadLetters, Discarded, Edit, Edited, Exported, Group, Imported, LetterError, LetterView, Listed,
     Listing, Message, RecordView, Replay, ReplayEnd, Replayed, Selection, Unreadable, groups, state_name,
@@ -39,6 +42,7 @@ pub use explain::{
     Captured, ConsumerView, Copied, Endpoint, Explanation, Fault, Grammar, Listener, Reader, explain,
 };
 pub use instances::{Instance, InstanceEndpoint, instances};
+pub use lag::{ConsumerLag, Drain, Lag};
 pub use manifests::{Manifests, Written, read_manifest};
 pub use operate::{breakers, pause, resume};
 pub use publish::{Published, publish};

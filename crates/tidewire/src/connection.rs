@@ -1,6 +1,7 @@
 //! The connection to NATS that a service runs on.
 
 mod address;
+mod api;
 mod connect;
 mod connect_error;
 mod credentials;
@@ -21,6 +22,7 @@ use crate::{
     sender::{Sender, Stored},
 };
 
+pub use api::ApiError;
 pub use connect::{Connect, connect};
 pub use connect_error::ConnectError;
 use current::Current;

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::error::DemoError;
+use crate::signals::Asked;
 
 /// What was asked for from outside.
 #[derive(Clone, Debug)]
@@ -20,53 +21,13 @@ impl Signals {
             quit: CancellationToken::new(),
         };
         let heard = signals.clone();
-        let mut next = asked_to_end().map_err(|error| DemoError::system("listen to signals", error))?;
+        let mut next = Asked::listen().map_err(|error| DemoError::system("listen to signals", error))?;
         tokio::spawn(async move {
-            next.recv().await;
+            next.asked().await;
             heard.end.cancel();
-            next.recv().await;
+            next.asked().await;
             heard.quit.cancel();
         });
         Ok(signals)
-    }
-}
-
-#[cfg(unix)]
-struct Asked([tokio::signal::unix::Signal; 2]);
-
-#[cfg(unix)]
-fn asked_to_end() -> std::io::Result<Asked> {
-    use tokio::signal::unix::{SignalKind, signal};
-    Ok(Asked([
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    ]))
-}
-
-#[cfg(unix)]
-impl Asked {
-    async fn recv(&mut self) {
-        let [interrupt, terminate] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Asked;
-
-#[cfg(not(unix))]
-fn asked_to_end() -> std::io::Result<Asked> {
-    Ok(Asked)
-}
-
-#[cfg(not(unix))]
-impl Asked {
-    async fn recv(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
     }
 }

@@ -4,10 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::{announce, open, select::ChosenArgs};
+use super::select::ActArgs;
 use crate::{
-    ask::{AskArgs, may_go_on},
-    connect::ConnectArgs,
     error::CliError,
     output::{Output, note},
 };
@@ -21,33 +19,22 @@ pub(super) struct DiscardArgs {
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: String,
     #[command(flatten)]
-    ask: AskArgs,
-    /// Print JSON: an object for each letter
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    chosen: ChosenArgs,
-    #[command(flatten)]
-    connect: ConnectArgs,
+    act: ActArgs,
 }
 
 pub(super) async fn discard(args: DiscardArgs, out: Output) -> Result<ExitCode, CliError> {
     if args.reason.trim().is_empty() {
         return Err(CliError::Usage("say why: --reason has no text".into()));
     }
-    let dead = open(&args.connect).await?;
-    let letters = args.chosen.letters(&dead).await?;
-    if !args.json {
-        announce(&out, &letters, "discarded")?;
-    }
-    if letters.is_empty() || !may_go_on(args.ask)? {
+    let json = args.act.json;
+    let Some((dead, letters)) = args.act.letters(&out, "discarded").await? else {
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     let (mut now, mut before, mut failed) = (0, 0, 0);
     for letter in &letters {
         match dead.discard(letter, &args.reason).await {
             Ok(discarded) => {
-                if args.json {
+                if json {
                     out.json_line(&discarded)?;
                 }
                 *(if discarded.before { &mut before } else { &mut now }) += 1;
@@ -58,7 +45,7 @@ pub(super) async fn discard(args: DiscardArgs, out: Output) -> Result<ExitCode, 
             }
         }
     }
-    if !args.json {
+    if !json {
         let also = match before {
             0 => String::new(),
             count => format!(", {count} were before"),

@@ -6,14 +6,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tidewire_ops::{Replay, ReplayEnd};
 
-use super::{announce, open, select::ChosenArgs};
-use crate::{
-    ask::{AskArgs, may_go_on},
-    connect::ConnectArgs,
-    error::CliError,
-    output::Output,
-    span::span,
-};
+use super::select::ActArgs;
+use crate::{error::CliError, output::Output, span::span};
 
 /// Give letters back to the handler that failed on them
 ///
@@ -32,30 +26,19 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span)]
     timeout: Duration,
     #[command(flatten)]
-    ask: AskArgs,
-    /// Print JSON: an object for each letter
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    chosen: ChosenArgs,
-    #[command(flatten)]
-    connect: ConnectArgs,
+    act: ActArgs,
 }
 
 pub(super) async fn replay(args: ReplayArgs, out: Output) -> Result<ExitCode, CliError> {
-    let dead = open(&args.connect).await?;
-    let letters = args.chosen.letters(&dead).await?;
-    if !args.json {
-        let what = if args.to_subject {
-            "published to its subject again"
-        } else {
-            "given back to the handler that failed"
-        };
-        announce(&out, &letters, what)?;
-    }
-    if letters.is_empty() || !may_go_on(args.ask)? {
+    let json = args.act.json;
+    let what = if args.to_subject {
+        "published to its subject again"
+    } else {
+        "given back to the handler that failed"
+    };
+    let Some((dead, letters)) = args.act.letters(&out, what).await? else {
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     let how = Replay {
         to_subject: args.to_subject,
         rate: args.rate,
@@ -69,7 +52,7 @@ pub(super) async fn replay(args: ReplayArgs, out: Output) -> Result<ExitCode, Cl
         good += usize::from(replayed.end.is_good());
         bar.inc(1);
         let line = || match replayed.end {
-            _ if args.json => out.json_line(replayed),
+            _ if json => out.json_line(replayed),
             // The many that went well are a number.
             ReplayEnd::Handled => Ok(()),
             _ => out.line(format_args!("{}  {}", replayed.letter, replayed.end)),
@@ -82,7 +65,7 @@ pub(super) async fn replay(args: ReplayArgs, out: Output) -> Result<ExitCode, Cl
     bar.finish_and_clear();
     replayed?;
     printed?;
-    if !args.json {
+    if !json {
         out.line(format_args!("{good} of {all} are done"))?;
     }
     Ok(if good == all {

@@ -4,8 +4,13 @@ use clap::Args;
 use tidewire::Timestamp;
 use tidewire_ops::{DeadLetters, Listed, Listing, Selection};
 
-use super::moment::moment;
-use crate::{error::CliError, output::note};
+use super::{announce, moment::moment, open};
+use crate::{
+    ask::{AskArgs, may_go_on},
+    connect::ConnectArgs,
+    error::CliError,
+    output::{Output, note},
+};
 
 // Which letters; no doc comment, for clap would show it in place of the verb's own.
 #[derive(Clone, Debug, Default, Args)]
@@ -37,9 +42,22 @@ pub(super) struct SelectArgs {
     group: Option<String>,
 }
 
-// The same, for a verb that does something to them.
+// The same, for a verb that does something to them, with how it is asked about and told.
 #[derive(Clone, Debug, Args)]
-pub(super) struct ChosenArgs {
+pub(super) struct ActArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Print JSON: an object for each letter
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    chosen: ChosenArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+struct ChosenArgs {
     /// A letter or a group, as `tidewire dlq ls` names them
     #[arg(value_name = "LETTER|GROUP")]
     what: Option<String>,
@@ -82,9 +100,28 @@ impl SelectArgs {
     }
 }
 
+impl ActArgs {
+    /// The letters to which something is to be done, once that was said and agreed to; `None` where nothing is.
+    pub(super) async fn letters(
+        self,
+        out: &Output,
+        what: &str,
+    ) -> Result<Option<(DeadLetters, Vec<Listed>)>, CliError> {
+        let dead = open(&self.connect).await?;
+        let letters = self.chosen.letters(&dead).await?;
+        if !self.json {
+            announce(out, &letters, what)?;
+        }
+        if letters.is_empty() || !may_go_on(self.ask)? {
+            return Ok(None);
+        }
+        Ok(Some((dead, letters)))
+    }
+}
+
 impl ChosenArgs {
     /// The letters that are meant: open and replaying ones, or the one that is named.
-    pub(super) async fn letters(self, dead: &DeadLetters) -> Result<Vec<Listed>, CliError> {
+    async fn letters(self, dead: &DeadLetters) -> Result<Vec<Listed>, CliError> {
         if self.what.is_none() && !self.all && self.select.is_empty() {
             return Err(CliError::Usage(
                 "say which letters: an id or a group that `tidewire dlq ls` shows, flags such as --durable and --class, or \

@@ -10,6 +10,7 @@ mod dlq;
 mod dlq_acts;
 mod explain;
 mod help;
+mod lag;
 #[path = "../../../tidewire-ops/tests/support/letters.rs"]
 mod letters;
 mod manifest;

@@ -4,6 +4,7 @@
 mod carry;
 mod discard;
 mod edit;
+mod lag;
 #[path = "../support/letters.rs"]
 mod letters;
 mod listing;

@@ -2,15 +2,17 @@
 
 use std::{fmt, time::Duration};
 
-use async_nats::jetstream::{self, response::Response};
+use async_nats::jetstream;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 use serde_json::{Value, json};
 use tidewire_core::{BoxError, Timestamp};
-use tokio::time::timeout;
 
-use crate::{connection::Connection, consumer::ConsumerSpec};
+use crate::{
+    connection::{ApiError, Connection},
+    consumer::ConsumerSpec,
+};
 
 /// How long one answer is awaited; a leader that is being elected is asked again at the next look.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
@@ -132,15 +134,12 @@ async fn ask<T: DeserializeOwned>(
     question: &str,
     request: &Value,
 ) -> Result<Result<T, jetstream::Error>, BoxError> {
-    let js = nats.jetstream();
-    let subject = format!("{}.{question}", nats.api_prefix());
-    let asking = timeout(ANSWERED_WITHIN, js.request(question.to_owned(), request));
-    match nats.refusals().publishing(&subject, asking).await? {
-        Ok(answered) => Ok(match answered? {
-            Response::Ok(answer) => Ok(answer),
-            Response::Err { error } => Err(error),
-        }),
-        Err(_) => Err(format!("`{subject}` was not answered within {ANSWERED_WITHIN:?}").into()),
+    match nats.api(question, request, ANSWERED_WITHIN).await {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(ApiError::Answered(error)) => Ok(Err(error)),
+        // Whoever asks tells it from all else.
+        Err(ApiError::NotPermitted(refusal)) => Err(refusal.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

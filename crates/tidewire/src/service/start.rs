@@ -18,6 +18,7 @@ use crate::{
     bus::{Bus, Declared},
     checkup::{Checkup, Consumers},
     connection::{Connection, Operation, Refusal},
+    depth::{self, Depths},
     endpoint,
     health::Health,
     hearing::{Heard, Hearing},
@@ -58,6 +59,7 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
         _ if refusal.operation == Operation::Subscribe => true,
         // Other services on this connection have their own pulls.
         Some(pull) if pull.starts_with("CONSUMER.MSG.NEXT.") => pull.contains(&consumers),
+        Some(question) if depth::is_measuring(question) => false,
         // Done without where it is not allowed.
         Some(question) => question != NAMES && question != "INFO",
         None => refusal.subject.contains(wire::LEASES_BUCKET),
@@ -270,13 +272,13 @@ async fn start_routes(
     }
     let mut durables = durables::prepare(wiring, &routes, manifest, retry, &id).await?;
     for route in &routes {
-        let mut depth = None;
+        let mut waiting = None;
         ready.push(match &route.carrier {
             Carrier::Durable(_) => {
                 let Some(durable) = durables.remove(&route.name) else {
                     continue;
                 };
-                depth = Some(durable.depth);
+                waiting = Some(durable.depth);
                 Ready::Durable(Box::new(durable))
             }
             Carrier::Live { queue_group } => Ready::Live(hear(wiring, route, queue_group.as_ref()).await?),
@@ -287,7 +289,7 @@ async fn start_routes(
                 Ready::Request(requests, stats)
             }
         });
-        table.add(route, depth);
+        table.add(route, waiting);
     }
     let (mut consumers, mut operable) = (Vec::new(), Vec::new());
     let mut by_durable = Consumers::new();
@@ -324,6 +326,8 @@ async fn start_routes(
         }
     }
     if !consumers.is_empty() {
+        let depths = Depths::new(wiring.sender.connection(), &consumers);
+        wiring.spawn(depths.run(wiring.stop.clone()));
         wiring.spawn(Quarantine::new(wiring, manifest, id.clone(), consumers).run());
         let operations = Operations {
             wiring: wiring.clone(),

@@ -15,6 +15,7 @@ mod breakers;
 mod cloud_events;
 mod commands;
 mod delivery;
+mod depths;
 mod drain;
 mod effectively_once;
 mod failures;

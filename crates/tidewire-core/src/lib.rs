@@ -41,6 +41,7 @@ mod metadata;
 pub mod operation;
 mod outcome;
 mod outgoing;
+mod packing;
 mod parsed;
 mod policy;
 mod purpose;
@@ -76,6 +77,7 @@ pub use message::{
 pub use metadata::Metadata;
 pub use outcome::Outcome;
 pub use outgoing::{EncodeError, Outgoing, Stamp};
+pub use packing::{Claim, Packing};
 pub use parsed::Parsed;
 pub use policy::{Policy, Rule, Then, Verdict};
 pub use purpose::{real_subject, real_subject_or_own, tw_subject};

@@ -19,6 +19,9 @@ pub struct Manifest {
     pub version: String,
     /// The wire contract that it speaks.
     pub contract: String,
+    /// The sizes that it declares, in bytes: `compress_above`, `claim_check_above` and `body_limit`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<String, usize>,
     /// The contexts whose streams this service keeps.
     pub contexts: Vec<ContextManifest>,
     /// What it handles, in the order of declaration.

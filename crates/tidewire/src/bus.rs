@@ -61,12 +61,7 @@ impl Bus {
             let type_name = short_type_name::<E>();
             return Err(PublishError::Undeclared { name, type_name });
         }
-        self.sender
-            .publish(&Outgoing::message(
-                event,
-                self.sender.stamp(E::TYPE.kind),
-                extras,
-            )?)
+        self.store(Outgoing::message(event, self.sender.stamp(E::TYPE.kind), extras)?)
             .await
     }
 
@@ -95,7 +90,12 @@ impl Bus {
             return Err(PublishError::UndeclaredCommand { name, type_name });
         }
         let command = Outgoing::message(command, self.sender.stamp(C::TYPE.kind), extras)?;
-        self.sender.publish(&command.into_queue()?).await
+        self.store(command.into_queue()?).await
+    }
+
+    async fn store(&self, outgoing: Outgoing) -> Result<Stored, PublishError> {
+        let packed = self.sender.packed(&outgoing).await?;
+        self.sender.publish(&packed.unwrap_or(outgoing)).await
     }
 
     /// Sends `message` and awaits the answer for up to five seconds.

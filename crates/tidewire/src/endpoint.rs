@@ -50,8 +50,15 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     let (subject, inbox) = (request.subject.clone(), request.reply.clone());
     let (handler, subject) = (&*route.name, subject.as_str());
     let delivery = Delivery::new(Arc::new(request), 1, None, &route.identity, sender, None);
-    let outbox = delivery.outbox.clone();
-    let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
+    let mut outbox = delivery.outbox.clone();
+    let attempted = match route.unpacked(delivery).await {
+        Ok(delivery) => {
+            outbox = delivery.outbox.clone();
+            route.attempt(delivery).await
+        }
+        Err(outcome) => (outcome, None),
+    };
+    let (outcome, answer) = fitting(attempted, sender.client().max_payload());
     let reply = reply_to(handler, subject, &outbox).and_then(|reply| {
         let written = match (outcome.refusal(), answer) {
             (Some(refusal), _) => reply.error(&refusal),

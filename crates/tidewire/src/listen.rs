@@ -28,7 +28,10 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, events: Hearing) {
 async fn hear(message: Message, route: &Route, sender: &Sender) {
     let subject = message.subject.clone();
     let delivery = Delivery::new(Arc::new(message), 1, None, &route.identity, sender, None);
-    let (outcome, _) = route.attempt(delivery).await;
+    let outcome = match route.unpacked(delivery).await {
+        Ok(delivery) => route.attempt(delivery).await.0,
+        Err(outcome) => outcome,
+    };
     if let Some(refusal) = outcome.refusal().filter(|_| !outcome.is_success()) {
         let (handler, subject) = (&*route.name, subject.as_str());
         tracing::warn!(handler, subject, code = %refusal.code, error = %refusal.message, "heard and not handled");

@@ -39,6 +39,7 @@ pub(crate) struct Route {
     /// Whether it handles several messages in one call.
     pub(crate) batches: bool,
     needs_envelope: bool,
+    as_it_came: bool,
     handler: Inner,
 }
 
@@ -151,6 +152,7 @@ impl Route {
             counter: Counter::default(),
             batches: false,
             needs_envelope: T::Message::NEEDS_ENVELOPE,
+            as_it_came: T::Message::AS_IT_CAME,
             handler,
         }
     }
@@ -169,6 +171,22 @@ impl Route {
     pub(crate) fn wrap(&mut self, outer: &Layers) {
         self.layers.extend(outer);
         self.handler = self.layers.wrap(self.handler.clone());
+    }
+
+    /// The message with its body as it was before it was compressed, or stored elsewhere, or else what comes of that. Nearly
+    /// always it is as it came.
+    pub(crate) async fn unpacked(&self, delivery: Delivery) -> Result<Delivery, Outcome> {
+        if self.as_it_came {
+            return Ok(delivery);
+        }
+        delivery.unpacked().await.map_err(|unhandled| {
+            let outcome = match unhandled {
+                Unhandled::Failed(failure) => Outcome::Failed(failure),
+                Unhandled::NotUnderstood(error) => Outcome::NotUnderstood(error),
+            };
+            self.counter.count(&self.identity, outcome.class());
+            outcome
+        })
     }
 
     /// Handles one message and, where the handler succeeds, stores what it emitted. A panic ends the attempt and

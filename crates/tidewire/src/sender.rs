@@ -14,6 +14,7 @@ use crate::{
     clock,
     connection::Connection,
     headers::{header, header_map, pairs},
+    packing::Sizes,
     publish_error::PublishError,
 };
 
@@ -48,6 +49,8 @@ pub(crate) struct Sender {
     service: Arc<str>,
     /// How it writes.
     format: Format,
+    /// What it makes smaller, and how large what it reads may become.
+    sizes: Sizes,
 }
 
 #[derive(Deserialize)]
@@ -70,11 +73,12 @@ struct ApiError {
 }
 
 impl Sender {
-    pub(crate) fn new(connection: Connection, service: &str, format: Format) -> Self {
+    pub(crate) fn new(connection: Connection, service: &str, format: Format, sizes: Sizes) -> Self {
         Self {
             connection,
             service: service.into(),
             format,
+            sizes,
         }
     }
 
@@ -84,6 +88,10 @@ impl Sender {
 
     pub(crate) fn format(&self) -> Format {
         self.format
+    }
+
+    pub(crate) fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// The stamp of a message that follows from no other.
@@ -172,9 +180,10 @@ impl Sender {
                     return Err(PublishError::TooLarge {
                         subject: subject.into(),
                         reason: format!(
-                            "{} bytes, and the server takes {}",
+                            "{} bytes, and the server takes {}, headers included; {}",
                             outgoing.body.len(),
-                            self.client().max_payload()
+                            self.client().max_payload(),
+                            self.sizes.remedy()
                         ),
                     });
                 }

@@ -86,6 +86,10 @@ fn whole(manifest: &Manifest, at: Timestamp, out: &Output) -> Result<(), CliErro
     out.line(format_args!(
         "{service} {version}, wire contract {contract}, written {at}"
     ))?;
+    section("sizes, in bytes", !manifest.sizes.is_empty(), out)?;
+    for (name, size) in &manifest.sizes {
+        out.line(format_args!("  {name} {size}"))?;
+    }
     section("contexts", !manifest.contexts.is_empty(), out)?;
     for context in &manifest.contexts {
         out.line(format_args!("  {}  stream {}", context.name, context.stream))?;

@@ -287,12 +287,21 @@ impl<'a> Case<'a> {
             &desk.sender,
             desk.inbox.as_ref(),
         );
-        let outbox = delivery.outbox.clone();
+        let mut outbox = delivery.outbox.clone();
         self.job.grip.patience(Some(desk.time_limit));
-        let attempted = timeout(desk.time_limit, desk.route.attempt(delivery)).await;
+        let running = async {
+            match desk.route.unpacked(delivery).await {
+                Ok(delivery) => {
+                    outbox = delivery.outbox.clone();
+                    desk.route.attempt(delivery).await.0
+                }
+                Err(outcome) => outcome,
+            }
+        };
+        let attempted = timeout(desk.time_limit, running).await;
         self.job.grip.patience(None);
         let outcome = match attempted {
-            Ok((outcome, _)) => outcome,
+            Ok(outcome) => outcome,
             Err(_) => desk.route.timed_out(desk.time_limit),
         };
         let verdict = desk.policy.verdict(&outcome);

@@ -18,7 +18,7 @@ use crate::{
     connection::{Connection, Operation, Refusal},
     endpoint,
     hearing::{Heard, Hearing},
-    listen, manifest_bucket,
+    listen, manifest_bucket, objects,
     operations::{Operable, Operations},
     quarantine::Quarantine,
     route::{Carrier, Route},
@@ -89,8 +89,13 @@ async fn start_all<S>(service: Service<S>, nats: Connection) -> Result<Running, 
     }
     sent_events_are_kept(&service, &nats, &manifest).await?;
     queue::are_kept(&service, &nats, &manifest).await?;
-    let wiring =
-        Wiring::start(Sender::new(nats, &manifest.service, service.format)).map_err(StartError::Threads)?;
+    if service.sizes.claim_check_above.is_some() {
+        for (stream, context) in check::sent_to(&service) {
+            objects::ensure(&nats, &stream, &context).await?;
+        }
+    }
+    let sender = Sender::new(nats, &manifest.service, service.format, service.sizes);
+    let wiring = Wiring::start(sender).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
     // Whatever fails from here on, the service's tasks end with `running`.
     let running = Running::new(wiring.clone(), bus, manifest, service.grace);

@@ -12,6 +12,7 @@ mod elsewhere;
 mod least;
 mod permissions;
 mod poison;
+mod processes;
 mod recovery;
 mod revival;
 mod support;

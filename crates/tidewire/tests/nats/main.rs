@@ -29,6 +29,7 @@ mod raw;
 mod replays;
 mod requests;
 mod runs;
+mod size;
 mod start;
 mod streams;
 mod support;

@@ -154,9 +154,9 @@ async fn a_publish_that_fails_after_its_object_is_stored_is_repeated_with_the_sa
     let info = js.get_stream("OBJ_ORDERS__SHIPPING__DATA").await.unwrap();
     let chunks = u64::try_from(objects[0].chunks).unwrap();
     assert_eq!(
-        info.cached_info().state.messages,
+        info.cached_info().state.last_sequence,
         chunks + 1,
-        "no chunk was written twice"
+        "it was written once"
     );
     let stream = js.get_stream("ORDERS__SHIPPING").await.unwrap();
     assert_eq!(stream.cached_info().state.messages, 1);

@@ -143,6 +143,28 @@ pub enum DecodeError {
         object: String,
     },
 
+    /// The data is written in a way that is not read here.
+    #[error("the data is `{media_type}`, and {remedy}")]
+    Codec {
+        /// How it is written.
+        media_type: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// The data is not the `MessagePack` that it says.
+    #[error("the data is not MessagePack that can be read: {0}")]
+    MessagePack(String),
+
+    /// The data, which is not JSON, does not fit the message's type.
+    #[error("the data of `{name}` does not fit its type: {reason}")]
+    Unfit {
+        /// The message's name.
+        name: String,
+        /// What the codec says of it.
+        reason: String,
+    },
+
     /// The data does not fit the message's type.
     #[error("the data of `{name}` does not fit its type: {source}")]
     Invalid {
@@ -184,10 +206,13 @@ impl DecodeError {
     /// The error class on the wire: `malformed`, `incompatible`, `invalid`, `too_large` or `corrupt`.
     pub const fn class(&self) -> &'static str {
         match self {
-            Self::Incompatible { .. } | Self::Contract { .. } | Self::Encoding { .. } => "incompatible",
+            Self::Incompatible { .. }
+            | Self::Contract { .. }
+            | Self::Encoding { .. }
+            | Self::Codec { .. } => "incompatible",
             Self::TooLarge { .. } => "too_large",
             Self::Corrupt { .. } => "corrupt",
-            Self::Invalid { .. } => "invalid",
+            Self::Invalid { .. } | Self::Unfit { .. } => "invalid",
             _ => "malformed",
         }
     }

@@ -22,6 +22,7 @@
 mod any;
 mod breaker;
 mod cloud_events;
+mod codec;
 pub mod dead_letter;
 mod decode_error;
 mod encoded;
@@ -56,6 +57,7 @@ pub mod wire;
 
 pub use any::Any;
 pub use breaker::{Admission, Circuit, CircuitState};
+pub use codec::{AsMessagePack, AsProtobuf, Codec};
 pub use decode_error::DecodeError;
 pub use encoded::Encoded;
 pub use envelope::Envelope;

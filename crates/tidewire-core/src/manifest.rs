@@ -210,6 +210,9 @@ pub struct MessageManifest {
     pub version: u32,
     /// Whether its subject ends in a key.
     pub keyed: bool,
+    /// The media type of its data, where that is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
     /// The JSON Schema of its data, as this service reads it.
     pub schema: Value,
     /// The JSON Schema of the answer, for commands and queries.
@@ -236,6 +239,7 @@ impl MessageManifest {
             kind,
             version,
             keyed,
+            codec: M::CODEC.map(|codec| codec.media_type().to_owned()),
             schema: schema::<M>(),
             reply,
         }

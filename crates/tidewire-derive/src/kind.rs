@@ -30,8 +30,8 @@ impl Kind {
     /// What its attribute takes.
     pub(crate) const fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Event => &["subject", "key", "version", "family"],
-            Self::Command | Self::Query => &["subject", "key", "version", "reply"],
+            Self::Event => &["subject", "key", "version", "codec", "family"],
+            Self::Command | Self::Query => &["subject", "key", "version", "codec", "reply"],
         }
     }
 }

@@ -43,6 +43,8 @@ use kind::Kind;
 /// - `key = field`: the field whose text, by `ToString`, is the id of the entity; it becomes the last token of the
 ///   subject. Without it the message has no key, and that is for ever.
 /// - `version = 2`: the revision of the data, 1 where it is not given.
+/// - `codec = msgpack` or `codec = protobuf`: how its data is written, JSON where it is not given; with the feature of that
+///   name.
 /// - `family = Enum`: the `EventFamily` of the entity's events. Such an event has a key, and only the event store
 ///   writes it; without a family it is free, and a handler may emit it.
 ///
@@ -90,7 +92,7 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 
 /// Makes a struct a command: a message that asks for something to be done.
 ///
-/// `#[command(…)]` takes `subject` (its action in the imperative), `key` and `version` as [`macro@Event`] does, and
+/// `#[command(…)]` takes `subject` (its action in the imperative), `key`, `version` and `codec` as [`macro@Event`] does, and
 ///
 /// - `reply = Type`: what the answer holds, `()` where it is not given.
 ///

@@ -24,6 +24,7 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
         subject,
         key,
         version,
+        codec,
         reply,
         family,
     } = MessageAttributes::read(kind, input)?;
@@ -38,6 +39,12 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
         Kind::Command => quote!(Command),
         Kind::Query => quote!(Query),
     };
+    let codec = codec.map(|codec| {
+        quote! {
+            const CODEC: ::core::option::Option<#root::Codec<Self>> =
+                ::core::option::Option::Some(#root::Codec::#codec());
+        }
+    });
     let keyed = key.is_some();
     let role = match kind {
         Kind::Event => event(name, keyed, family.as_ref(), root)?,
@@ -53,6 +60,7 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
                 version: #version,
                 keyed: #keyed,
             };
+            #codec
             #key
         }
         #role

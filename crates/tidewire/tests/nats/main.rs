@@ -13,6 +13,7 @@ mod batches;
 mod blocking;
 mod breakers;
 mod cloud_events;
+mod codecs;
 mod commands;
 mod delivery;
 mod drain;

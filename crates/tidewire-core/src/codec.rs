@@ -33,8 +33,10 @@ pub struct Codec<M> {
     media_type: &'static str,
     encode: fn(&M) -> Result<Vec<u8>, BoxError>,
     /// `None` where the data was made JSON when the message was read.
-    decode: Option<fn(&[u8]) -> Result<M, BoxError>>,
+    decode: Option<Decode<M>>,
 }
+
+type Decode<M> = fn(&[u8]) -> Result<M, BoxError>;
 
 /// A type whose data can be written as MessagePack: each, with the feature.
 #[diagnostic::on_unimplemented(

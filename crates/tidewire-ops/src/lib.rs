@@ -27,6 +27,7 @@ mod publish;
 mod request;
 mod schema;
 mod tail;
+mod unpacked;
 
 pub use dead_letters::{
     DeadLetters, Discarded, Edit, Edited, Exported, Group, Imported, LetterError, LetterView, Listed,

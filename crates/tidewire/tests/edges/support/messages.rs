@@ -58,10 +58,6 @@ impl Seen {
         self.0.lock().unwrap().len()
     }
 
-    pub(crate) fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-
     pub(crate) fn has(&self, what: &str) -> bool {
         self.0.lock().unwrap().iter().any(|seen| seen == what)
     }

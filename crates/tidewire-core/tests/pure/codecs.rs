@@ -136,6 +136,13 @@ mod msgpack {
         }
     }
 
+    #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    #[event(subject = "plant.hall.sensor.measured", key = sensor, codec = msgpack)]
+    struct Same {
+        sensor: String,
+        celsius: f64,
+    }
+
     #[test]
     fn it_travels_as_a_binary_cloud_event_and_is_small() {
         let plain = Plain {
@@ -151,12 +158,6 @@ mod msgpack {
         let any = Any::decode(envelope.encoded()).unwrap();
         assert_eq!(any.data.get(), r#"{"sensor":"s","celsius":21.5}"#);
 
-        #[derive(Event, Serialize, Deserialize, JsonSchema)]
-        #[event(subject = "plant.hall.sensor.measured", key = sensor, codec = msgpack)]
-        struct Same {
-            sensor: String,
-            celsius: f64,
-        }
         let same = Same {
             sensor: "s".into(),
             celsius: 21.5,

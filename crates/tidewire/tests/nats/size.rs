@@ -2,7 +2,7 @@
 
 mod claims;
 
-use std::{fs, time::Duration};
+use std::{fmt::Write, fs, time::Duration};
 
 use tidewire::{
     PublishError,
@@ -25,7 +25,7 @@ pub(crate) fn noise(length: usize) -> String {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        text += &format!("{state:016x}");
+        write!(text, "{state:016x}").unwrap();
     }
     text.truncate(length);
     text

@@ -13,7 +13,7 @@ pub struct Any {
     pub key: Option<String>,
     /// The revision of `data` that the sender wrote.
     pub version: u32,
-    /// The event's data as JSON text.
+    /// The event's data as JSON text; what is Protobuf is text in base64.
     pub data: Box<RawValue>,
 }
 

@@ -9,7 +9,7 @@ mod write;
 
 pub(crate) use attributes::{attribute, is_structured, is_structured_body};
 pub(crate) use read::{read_binary, read_structured};
-pub(crate) use write::{write_binary, write_structured};
+pub(crate) use write::{headers, write_binary, write_structured};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use tidewire_subject::SubjectError;
 
-use crate::{InvalidJson, Kind, MessageType, Mismatch};
+use crate::{InvalidJson, Kind, MessageType, Mismatch, wire};
 
 /// A message that cannot be understood, and why. Trying again does not help: the code or the sender must change.
 ///
@@ -144,6 +144,65 @@ pub enum DecodeError {
         source: Mismatch,
     },
 
+    /// The body is compressed in a way that this code does not undo.
+    #[error("the body is compressed as `{found}`, and {}", undone(.found))]
+    Encoding {
+        /// What the `Content-Encoding` header says.
+        found: String,
+    },
+
+    /// The body is not what its `Content-Encoding` says.
+    #[error("the body is not the zstd that its Content-Encoding says: {0}")]
+    NotCompressed(String),
+
+    /// The body, once nothing hides its size any more, is larger than the service takes.
+    #[error(
+        "the body has more than {limit} bytes once it is unpacked, which is the service's limit; if it is meant to, raise \
+         the limit with `.body_limit(…)` and replay the message"
+    )]
+    TooLarge {
+        /// The most that is unpacked, in bytes.
+        limit: usize,
+    },
+
+    /// The message says that its data lies elsewhere, and not where this code looks.
+    #[error("the message has no body, and its dataref {0}")]
+    DataRef(String),
+
+    /// The object that holds the data is another one than the message says.
+    #[error(
+        "the object `{object}` of the bucket {bucket} is not what the message says: its size or its SHA-256 differs; put \
+         the right one back and replay the message"
+    )]
+    Corrupt {
+        /// The bucket.
+        bucket: String,
+        /// The object's name.
+        object: String,
+    },
+
+    /// The data is written in a way that is not read here.
+    #[error("the data is `{media_type}`, and {remedy}")]
+    Codec {
+        /// How it is written.
+        media_type: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// The data is not the `MessagePack` that it says.
+    #[error("the data is not MessagePack that can be read: {0}")]
+    MessagePack(String),
+
+    /// The data, which is not JSON, does not fit the message's type.
+    #[error("the data of `{name}` does not fit its type: {reason}")]
+    Unfit {
+        /// The message's name.
+        name: String,
+        /// What the codec says of it.
+        reason: String,
+    },
+
     /// The data does not fit the message's type.
     #[error("the data of `{name}` does not fit its type: {source}")]
     Invalid {
@@ -182,11 +241,20 @@ impl DecodeError {
         }
     }
 
-    /// The error class on the wire: `malformed`, `incompatible` or `invalid`.
+    /// The error class on the wire: `malformed`, `incompatible`, `invalid`, `too_large` or `corrupt`.
     pub const fn class(&self) -> &'static str {
         match self {
-            Self::Incompatible { .. } | Self::Outdated { .. } | Self::Contract { .. } => "incompatible",
-            Self::Invalid { .. } | Self::BreaksSchema { .. } | Self::Unpatched { .. } => "invalid",
+            Self::Incompatible { .. }
+            | Self::Outdated { .. }
+            | Self::Contract { .. }
+            | Self::Encoding { .. }
+            | Self::Codec { .. } => "incompatible",
+            Self::TooLarge { .. } => "too_large",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Invalid { .. }
+            | Self::BreaksSchema { .. }
+            | Self::Unpatched { .. }
+            | Self::Unfit { .. } => "invalid",
             _ => "malformed",
         }
     }
@@ -194,4 +262,13 @@ impl DecodeError {
 
 fn quoted(name: Option<&str>) -> String {
     name.map_or_else(|| "no name".into(), |name| format!("`{name}`"))
+}
+
+/// What would undo an encoding.
+fn undone(encoding: &str) -> &'static str {
+    if cfg!(not(feature = "zstd")) && encoding == wire::ZSTD {
+        "this service was built without that; add the feature `zstd` of `tidewire`"
+    } else {
+        "this service reads zstd; the sender must change"
+    }
 }

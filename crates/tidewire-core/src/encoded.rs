@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::{DecodeError, Kind, Message};
+use crate::{BoxError, DecodeError, Kind, Message, codec};
 
 /// A message as it came: what it is, and its data as JSON text.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct Encoded<'a> {
     pub version: u32,
     /// JSON text.
     pub data: &'a RawValue,
+    /// The media type of the data where it is bytes, such as Protobuf; `data` is their base64 then.
+    pub binary: Option<&'static str>,
 }
 
 impl Encoded<'_> {
@@ -43,6 +45,10 @@ impl Encoded<'_> {
                 known: expected.version,
             });
         }
+        // Such a format reads its older versions by its own rules.
+        if let Some(media_type) = self.binary {
+            return self.decode_binary(media_type);
+        }
         if self.version < expected.version {
             return M::older().read(self);
         }
@@ -50,5 +56,21 @@ impl Encoded<'_> {
             name: self.name.into(),
             source: source.into(),
         })
+    }
+
+    fn decode_binary<M: Message>(self, media_type: &'static str) -> Result<M, DecodeError> {
+        let unfit = |error: BoxError| DecodeError::Unfit {
+            name: self.name.into(),
+            reason: error.to_string(),
+        };
+        let bytes = codec::bytes_of(self.data).map_err(unfit)?;
+        match M::CODEC.and_then(|codec| codec.decode(media_type, &bytes)) {
+            Some(decoded) => decoded.map_err(unfit),
+            None => Err(DecodeError::Codec {
+                media_type,
+                remedy: "its type here is read as JSON; add `codec = protobuf` to the type, and the feature `protobuf` of \
+                         `tidewire` to the service",
+            }),
+        }
     }
 }

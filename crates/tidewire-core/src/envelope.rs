@@ -27,6 +27,7 @@ pub struct Envelope {
     pub metadata: Metadata,
     key: Option<String>,
     data: Box<RawValue>,
+    binary: Option<&'static str>,
 }
 
 impl Envelope {
@@ -62,6 +63,7 @@ impl Envelope {
             timestamp,
             metadata,
             data,
+            binary,
             ..
         } = Parsed::read(headers, payload, received)?;
         if let Some(name) = &metadata.name
@@ -81,6 +83,7 @@ impl Envelope {
             metadata,
             key,
             data,
+            binary,
         })
     }
 
@@ -92,6 +95,7 @@ impl Envelope {
             key: self.key.as_deref(),
             version: self.metadata.version.unwrap_or(1),
             data: &self.data,
+            binary: self.binary,
         }
     }
 

@@ -25,7 +25,13 @@ pub struct Extras {
 pub(crate) const HEADERS_LIMIT: usize = 64 << 10;
 
 /// Headers that the framework writes beside those with its prefixes.
-const OURS: [&str; 4] = ["content-type", "traceparent", "tracestate", "baggage"];
+const OURS: [&str; 5] = [
+    "content-type",
+    "content-encoding",
+    "traceparent",
+    "tracestate",
+    "baggage",
+];
 /// Beginnings of headers that belong to NATS, to Tidewire and to `CloudEvents`.
 const PREFIXES: [&str; 3] = ["nats-", "tw-", "ce-"];
 /// Fields of the metadata that the framework writes.

@@ -19,6 +19,9 @@ pub struct Manifest {
     pub version: String,
     /// The wire contract that it speaks.
     pub contract: String,
+    /// The sizes that it declares, in bytes: `compress_above`, `claim_check_above` and `body_limit`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<String, usize>,
     /// The contexts whose streams this service keeps.
     pub contexts: Vec<ContextManifest>,
     /// What it handles, in the order of declaration.
@@ -216,6 +219,9 @@ pub struct MessageManifest {
     pub version: u32,
     /// Whether its subject ends in a key.
     pub keyed: bool,
+    /// The media type of its data, where that is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
     /// The JSON Schema of its data, as this service reads it.
     pub schema: Value,
     /// The older versions that are read too, oldest first.
@@ -265,6 +271,7 @@ impl MessageManifest {
             kind,
             version,
             keyed,
+            codec: M::CODEC.map(|codec| codec.media_type().to_owned()),
             schema: schema::<M>(),
             older: M::older().manifest(),
             reply,

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::Older;
+use crate::{Codec, Older};
 
 /// What a message is for; the envelope's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +65,9 @@ pub struct MessageType {
 pub trait Message: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The contract: kind, name, version, and whether it has a key.
     const TYPE: MessageType;
+
+    /// How its data is written; JSON where nothing is said.
+    const CODEC: Option<Codec<Self>> = None;
 
     /// The text of the key: the id of the entity that this message is about. `None` exactly when the type has none.
     fn key(&self) -> Option<String> {

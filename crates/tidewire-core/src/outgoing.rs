@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use tidewire_subject::{Key, KeyError, MessageName, NameError, Subject, SubjectError};
 
 use crate::{
-    Extras, Format, Kind, Message, MessageId, Metadata, Mismatch, Timestamp, TraceContext, cloud_events,
-    extras::check_size, wire,
+    BoxError, Extras, Format, Kind, Message, MessageId, Metadata, Mismatch, Timestamp, TraceContext,
+    cloud_events, extras::check_size, wire,
 };
 
 /// What the sender adds to a message: who it is, when, and what it follows from.
@@ -125,6 +125,17 @@ pub enum EncodeError {
         #[source]
         source: serde_json::Error,
     },
+    /// The value cannot be written by its codec.
+    #[error("`{name}` cannot be written as {media_type}: {source}")]
+    Codec {
+        /// The message's name.
+        name: &'static str,
+        /// How it was to be written.
+        media_type: &'static str,
+        /// What the codec says of it.
+        #[source]
+        source: BoxError,
+    },
 }
 
 impl Outgoing {
@@ -152,15 +163,19 @@ impl Outgoing {
             name: contract.name,
             source,
         })?;
-        Self::write(
-            contract.kind,
-            subject,
-            contract.version,
-            key,
-            message,
-            stamp,
-            extras,
-        )
+        let data = match M::CODEC {
+            None => Data::Json(message),
+            Some(codec) => Data::Binary(
+                codec.media_type(),
+                codec.encode(message).map_err(|source| EncodeError::Codec {
+                    name: contract.name,
+                    media_type: codec.media_type(),
+                    source,
+                })?,
+            ),
+        };
+        let (kind, version) = (contract.kind, contract.version);
+        Self::write_data(kind, subject, version, key, data, stamp, extras)
     }
 
     /// Writes a message whose type this program does not have: `data` is JSON text that nobody has checked, and the key
@@ -190,6 +205,18 @@ impl Outgoing {
         stamp: Stamp,
         extras: Extras,
     ) -> Result<Self, EncodeError> {
+        Self::write_data(kind, subject, version, key, Data::Json(data), stamp, extras)
+    }
+
+    fn write_data<D: Serialize>(
+        kind: Kind,
+        subject: Subject,
+        version: u32,
+        key: Option<String>,
+        data: Data<'_, D>,
+        stamp: Stamp,
+        extras: Extras,
+    ) -> Result<Self, EncodeError> {
         let name = subject.name().as_str().to_owned();
         let metadata = Metadata {
             name: Some(name.clone()),
@@ -201,10 +228,18 @@ impl Outgoing {
             entries: extras.metadata,
         };
         let (id, time) = (&stamp.id, stamp.timestamp);
-        let written = match stamp.format {
-            Format::Tidewire => write_envelope(kind, id, time, &metadata, data),
-            Format::CloudEventsBinary => cloud_events::write_binary(kind, id, time, &metadata, data),
-            Format::CloudEventsStructured => cloud_events::write_structured(kind, id, time, &metadata, data),
+        let written = match (data, stamp.format) {
+            (Data::Binary(media_type, body), _) => {
+                let headers = cloud_events::headers(kind, id, time, &metadata, media_type);
+                Ok((headers, body))
+            }
+            (Data::Json(data), Format::Tidewire) => write_envelope(kind, id, time, &metadata, data),
+            (Data::Json(data), Format::CloudEventsBinary) => {
+                cloud_events::write_binary(kind, id, time, &metadata, data)
+            }
+            (Data::Json(data), Format::CloudEventsStructured) => {
+                cloud_events::write_structured(kind, id, time, &metadata, data)
+            }
         };
         let (format_headers, body) = written.map_err(|source| EncodeError::Data {
             name: name.clone(),
@@ -284,6 +319,14 @@ impl Outgoing {
             context.stream_name()
         }
     }
+}
+
+/// What a message says, before it is written.
+enum Data<'a, D> {
+    /// As JSON, in whichever format the sender writes.
+    Json(&'a D),
+    /// Written already, in another way that the media type names.
+    Binary(&'static str, Vec<u8>),
 }
 
 /// What a format makes of a message: its headers, and the body.

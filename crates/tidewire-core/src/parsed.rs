@@ -22,6 +22,8 @@ pub struct Parsed {
     pub metadata: Metadata,
     /// JSON text.
     pub data: Box<RawValue>,
+    /// The media type of the data where it is bytes, such as Protobuf; `data` is their base64 then.
+    pub binary: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +87,7 @@ impl Parsed {
             timestamp: body.timestamp.parse().map_err(|_| DecodeError::Timestamp)?,
             metadata: body.metadata.map(Metadata::from_members).unwrap_or_default(),
             data: body.data.to_owned(),
+            binary: None,
         })
     }
 }

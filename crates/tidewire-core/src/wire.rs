@@ -1,5 +1,7 @@
 //! Every name on the wire, in one place: wire contract 1.
 
+use tidewire_subject::ContextName;
+
 /// The message's id, by which a stream drops repeated publishes within its duplicate window.
 pub const MSG_ID: &str = "Nats-Msg-Id";
 /// The stream that must store the publish, or it is refused.
@@ -8,6 +10,16 @@ pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 pub const CONTENT_TYPE: &str = "Content-Type";
 /// The envelope's media type.
 pub const JSON: &str = "application/json";
+/// How the body is compressed: `zstd`, or it is not.
+pub const CONTENT_ENCODING: &str = "Content-Encoding";
+/// The encoding that is written.
+pub const ZSTD: &str = "zstd";
+/// Where the data of a message without a body lies: the extension `dataref` of `CloudEvents`, `nats-object:BUCKET/OBJECT`.
+pub const DATAREF: &str = "ce-dataref";
+/// How many bytes the object has that [`DATAREF`] names.
+pub const DATA_SIZE: &str = "ce-twdatasize";
+/// The SHA-256 of that object, in lower-case hexadecimal digits.
+pub const DATA_SHA256: &str = "ce-twdatasha256";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 /// W3C trace context, vendors' part.
@@ -109,6 +121,16 @@ pub const META_HANDLER: &str = "tidewire.handler";
 pub const META_CONTRACT: &str = "tidewire.contract";
 /// The wire contract that this crate speaks.
 pub const CONTRACT: &str = "1";
+
+/// The object-store bucket of a context's large data: `<DOMAIN>[__V<n>]__<CONTEXT>__DATA`.
+pub fn data_bucket(context: &ContextName) -> String {
+    format!("{}__DATA", context.stream_name())
+}
+
+/// The stream below an object-store bucket.
+pub fn object_stream(bucket: &str) -> String {
+    format!("OBJ_{bucket}")
+}
 
 /// The name of a service's durable consumer: `<service>__<durable>`.
 pub fn consumer_name(service: &str, durable: &str) -> String {

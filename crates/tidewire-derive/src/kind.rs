@@ -30,8 +30,8 @@ impl Kind {
     /// What its attribute takes.
     pub(crate) const fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Event => &["subject", "key", "version", "from", "patch", "family"],
-            Self::Command | Self::Query => &["subject", "key", "version", "from", "patch", "reply"],
+            Self::Event => &["subject", "key", "version", "from", "patch", "codec", "family"],
+            Self::Command | Self::Query => &["subject", "key", "version", "from", "patch", "codec", "reply"],
         }
     }
 }

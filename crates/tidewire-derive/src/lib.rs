@@ -48,6 +48,8 @@ use kind::Kind;
 ///   this one by `From`. What that type reads of older versions is read too.
 /// - `patch(1 = [{"op": "move", "from": "/sum", "path": "/total"}])`: instead of a type, a JSON patch (RFC 6902) for
 ///   the data of each older version, which makes it that of the next one; `[]` where nothing has to change.
+/// - `codec = msgpack` or `codec = protobuf`: how its data is written, JSON where it is not given; with the feature of that
+///   name.
 /// - `family = Enum`: the `EventFamily` of the entity's events. Such an event has a key, and only the event store
 ///   writes it; without a family it is free, and a handler may emit it.
 ///
@@ -125,7 +127,7 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 
 /// Makes a struct a command: a message that asks for something to be done.
 ///
-/// `#[command(…)]` takes `subject` (its action in the imperative), `key`, `version`, `from` and `patch` as
+/// `#[command(…)]` takes `subject` (its action in the imperative), `key`, `version`, `from`, `patch` and `codec` as
 /// [`macro@Event`] does, and
 ///
 /// - `reply = Type`: what the answer holds, `()` where it is not given. An older version has the same.

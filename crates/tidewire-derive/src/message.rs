@@ -26,6 +26,7 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
         subject,
         key,
         version,
+        codec,
         reply,
         family,
         older,
@@ -41,6 +42,12 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
         Kind::Command => quote!(Command),
         Kind::Query => quote!(Query),
     };
+    let codec = codec.map(|codec| {
+        quote! {
+            const CODEC: ::core::option::Option<#root::Codec<Self>> =
+                ::core::option::Option::Some(#root::Codec::#codec());
+        }
+    });
     let keyed = key.is_some();
     let reply = reply.map_or_else(|| quote!(()), |reply| quote!(#reply));
     let role = match kind {
@@ -65,6 +72,7 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
                 version: #version,
                 keyed: #keyed,
             };
+            #codec
             #key
             #read
         }

@@ -29,6 +29,7 @@ mod publish;
 mod request;
 mod schema;
 mod tail;
+mod unpacked;
 
 pub use consumers::{ConsumerState, Consumers, Scope, Unanswered};
 pub use dead_letters::{

@@ -74,6 +74,7 @@ mod tests {
             kind: Kind::Event,
             version: 3,
             keyed: false,
+            codec: None,
             schema,
             older: Vec::new(),
             reply: None,

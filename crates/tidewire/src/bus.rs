@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tidewire_core::{CommandMessage, Extras, FreeEvent, RequestMessage};
+use tidewire_core::{CommandMessage, Extras, FreeEvent, Outgoing, RequestMessage};
 
 use crate::{
     ask::{ANSWER_WITHIN, AskError},
@@ -62,13 +62,8 @@ impl Bus {
             let type_name = short_type_name::<E>();
             return Err(PublishError::Undeclared { name, type_name });
         }
-        self.sender
-            .publish(
-                &self
-                    .sender
-                    .write(event, self.sender.stamp(E::TYPE.kind), extras)?,
-            )
-            .await
+        let stamp = self.sender.stamp(E::TYPE.kind);
+        self.store(self.sender.write(event, stamp, extras)?).await
     }
 
     /// Stores `command` in the queue of its context, and returns once the queue has confirmed it; nobody answers. It is
@@ -95,10 +90,14 @@ impl Bus {
             let type_name = short_type_name::<C>();
             return Err(PublishError::UndeclaredCommand { name, type_name });
         }
-        let command = self
-            .sender
-            .write(command, self.sender.stamp(C::TYPE.kind), extras)?;
-        self.sender.publish(&command.into_queue()?).await
+        let stamp = self.sender.stamp(C::TYPE.kind);
+        let command = self.sender.write(command, stamp, extras)?;
+        self.store(command.into_queue()?).await
+    }
+
+    async fn store(&self, outgoing: Outgoing) -> Result<Stored, PublishError> {
+        let packed = self.sender.packed(&outgoing).await?;
+        self.sender.publish(&packed.unwrap_or(outgoing)).await
     }
 
     /// Sends `message` and awaits the answer for up to five seconds.

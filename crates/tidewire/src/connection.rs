@@ -18,6 +18,7 @@ use tidewire_core::{Format, Outgoing};
 
 use crate::{
     ask::AskError,
+    packing::Sizes,
     publish_error::PublishError,
     sender::{Sender, Stored},
 };
@@ -95,7 +96,7 @@ impl Connection {
 
     /// What is sent through it here is written already.
     fn sender(&self) -> Sender {
-        Sender::new(self.clone(), "", Format::default())
+        Sender::new(self.clone(), "", Format::default(), Sizes::default())
     }
 
     /// The prefix of JetStream's API subjects, such as `$JS.API` or `$JS.hub.API`.

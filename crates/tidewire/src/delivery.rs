@@ -63,6 +63,23 @@ impl Delivery {
         }
     }
 
+    /// Another form of the same message, delivered as this one is.
+    pub(crate) fn of(self, message: Message) -> Self {
+        let (outbox, stored) = (self.outbox, self.stored);
+        Self::new(
+            Arc::new(message),
+            self.attempt,
+            stored,
+            outbox.handler(),
+            outbox.sender(),
+            outbox.inbox(),
+        )
+    }
+
+    pub(crate) fn message(&self) -> &Message {
+        &self.message
+    }
+
     /// Leaves events for the handler's last argument.
     pub(crate) fn put_batch<E: Send + 'static>(&self, events: Vec<E>) {
         *self.batch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(events));

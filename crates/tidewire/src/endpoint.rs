@@ -52,9 +52,18 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     let (subject, inbox) = (request.subject.clone(), request.reply.clone());
     let (handler, subject) = (&*route.name, subject.as_str());
     let delivery = Delivery::new(Arc::new(request), 1, None, &route.identity, sender, None);
-    let outbox = delivery.outbox.clone();
+    let mut outbox = delivery.outbox.clone();
     let span = spans::process(&delivery, route, None);
-    let attempted = route.attempt(delivery).instrument(span.clone()).await;
+    let run = async {
+        match route.unpacked(delivery).await {
+            Ok(delivery) => {
+                outbox = delivery.outbox.clone();
+                route.attempt(delivery).await
+            }
+            Err(outcome) => (outcome, None),
+        }
+    };
+    let attempted = run.instrument(span.clone()).await;
     let (outcome, answer) = fitting(attempted, sender.client().max_payload());
     spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
     let reply = reply_to(handler, subject, &outbox).and_then(|reply| {

@@ -99,6 +99,9 @@ pub trait FromMessage: Sized {
     /// layers and its extractors.
     const NEEDS_ENVELOPE: bool = true;
 
+    /// Whether it takes the message as it came, be its body compressed or elsewhere.
+    const AS_IT_CAME: bool = false;
+
     /// Takes the message out of a delivery.
     ///
     /// # Errors

@@ -37,6 +37,9 @@
 //! What a handler takes comes in through its arguments: first [extractors](extract), then the message. What it sends
 //! goes out through arguments too, [`Emit`], [`Ask`] and [`Dispatch`]. The framework acks a message after its effect is done, and
 //! delivers it again where it was not.
+//!
+//! Features, all off by default: `zstd` compresses what is large (`Service::compress_above`) and reads what is compressed,
+//! `msgpack` and `protobuf` are for data that is not JSON ([`Codec`]).
 
 mod ask;
 mod batch;
@@ -72,8 +75,10 @@ mod listen;
 mod manifest_bucket;
 mod metrics;
 mod monitor;
+mod objects;
 mod operations;
 mod outbox;
+mod packing;
 mod pool;
 mod publish_error;
 mod quarantine;
@@ -111,6 +116,7 @@ pub use extract::{Attempt, FromRef, State};
 pub use handler::{Arguments, Handler, HandlerFuture};
 pub use headers::InvalidHeader;
 pub use layer::layered;
+pub use objects::DataMissing;
 pub use publish_error::PublishError;
 pub use returns::{Answers, Settles};
 pub use running::{ConnectionClosed, RunError, Running, StopError};

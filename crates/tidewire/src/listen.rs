@@ -30,7 +30,13 @@ async fn hear(message: Message, route: &Route, sender: &Sender) {
     let subject = message.subject.clone();
     let delivery = Delivery::new(Arc::new(message), 1, None, &route.identity, sender, None);
     let span = spans::process(&delivery, route, None);
-    let (outcome, _) = route.attempt(delivery).instrument(span.clone()).await;
+    let run = async {
+        match route.unpacked(delivery).await {
+            Ok(delivery) => route.attempt(delivery).await.0,
+            Err(outcome) => outcome,
+        }
+    };
+    let outcome = run.instrument(span.clone()).await;
     spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
     if let Some(refusal) = outcome.refusal().filter(|_| !outcome.is_success()) {
         let (handler, subject) = (&*route.name, subject.as_str());

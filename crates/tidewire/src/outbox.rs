@@ -14,6 +14,7 @@ use crate::{
     clock,
     inbox::{Found, Inbox},
     input::Input,
+    publish_error::PublishError,
     sender::Sender,
 };
 
@@ -91,6 +92,12 @@ impl Outbox {
     pub(crate) async fn publish(&self, expected: u64) -> Result<(), Failure> {
         let emitted: Result<Vec<_>, _> = std::mem::take(&mut *lock(&self.emitted)).into_iter().collect();
         let mut outputs = emitted.or_reject()?;
+        for output in &mut outputs {
+            // Before it is on record, which has no more room than a message.
+            if let Some(packed) = self.sender.packed(output).await.map_err(failure)? {
+                *output = packed;
+            }
+        }
         if let Some((inbox, identity)) = &self.inbox {
             outputs = inbox.commit(identity, expected, outputs).await?;
         }
@@ -99,16 +106,7 @@ impl Outbox {
 
     async fn send(&self, outputs: &[Outgoing]) -> Result<(), Failure> {
         for outgoing in outputs {
-            let stored = self.sender.publish(outgoing).await;
-            stored.map_err(|error| {
-                // A stream that is full or gone, or a permission that is missing, is no fault of the message.
-                let class = if error.is_of_the_message() {
-                    Class::Reject
-                } else {
-                    Class::Unavailable
-                };
-                Failure::new(class, error)
-            })?;
+            self.sender.publish(outgoing).await.map_err(failure)?;
             tracing::trace!(target: "tidewire::walk", "stored");
         }
         Ok(())
@@ -129,8 +127,12 @@ impl Outbox {
         &self.trace
     }
 
-    pub(crate) fn handler(&self) -> &str {
+    pub(crate) fn handler(&self) -> &Arc<str> {
         &self.handler
+    }
+
+    pub(crate) fn inbox(&self) -> Option<&Inbox> {
+        self.inbox.as_ref().map(|(inbox, _)| inbox)
     }
 
     pub(crate) fn sender(&self) -> &Sender {
@@ -177,6 +179,16 @@ pub(crate) enum Before {
     New(u64),
     /// It was handled.
     Handled,
+}
+
+fn failure(error: PublishError) -> Failure {
+    // A stream that is full or gone, or a permission that is missing, is no fault of the message.
+    let class = if error.is_of_the_message() {
+        Class::Reject
+    } else {
+        Class::Unavailable
+    };
+    Failure::new(class, error)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

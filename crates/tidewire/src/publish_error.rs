@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidewire_core::EncodeError;
+use tidewire_core::{BoxError, EncodeError};
 
 use crate::{connection::Refusal, headers::InvalidHeader};
 
@@ -88,6 +88,20 @@ pub enum PublishError {
         /// What was too large, and the limit.
         reason: String,
     },
+    /// The data, which is to be an object of its own, could not be stored; nothing was sent.
+    #[error(
+        "the data of `{subject}` could not be stored in the bucket {bucket}: {source}; see that the bucket is there and has \
+         room, and that this user may write to it"
+    )]
+    Data {
+        /// The message's subject.
+        subject: String,
+        /// The bucket of the object store.
+        bucket: String,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
     /// The stream refused for another reason; nothing was stored.
     #[error("the stream refused `{subject}` with {code}: {reason}")]
     Refused {
@@ -113,7 +127,11 @@ impl PublishError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::NoStream { .. } | Self::NoQueue { .. } | Self::Full { .. } | Self::Unconfirmed { .. }
+            Self::NoStream { .. }
+                | Self::NoQueue { .. }
+                | Self::Full { .. }
+                | Self::Unconfirmed { .. }
+                | Self::Data { .. }
         )
     }
 
@@ -131,6 +149,7 @@ impl PublishError {
             Self::TooLarge { .. } => "too_large",
             Self::Refused { .. } => "refused",
             Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Data { .. } => "data",
         }
     }
 

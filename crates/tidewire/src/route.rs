@@ -44,6 +44,7 @@ pub(crate) struct Route {
     /// What the messages that it takes are held against, if the service does so.
     pub(crate) schemas: Option<Arc<Validity>>,
     needs_envelope: bool,
+    as_it_came: bool,
     handler: Inner,
 }
 
@@ -158,6 +159,7 @@ impl Route {
             batches: false,
             schemas: None,
             needs_envelope: T::Message::NEEDS_ENVELOPE,
+            as_it_came: T::Message::AS_IT_CAME,
             handler,
         }
     }
@@ -176,6 +178,23 @@ impl Route {
     pub(crate) fn wrap(&mut self, outer: &Layers) {
         self.layers.extend(outer);
         self.handler = self.layers.wrap(self.handler.clone());
+    }
+
+    /// The message with its body as it was before it was compressed, or stored elsewhere, or else what comes of that. Nearly
+    /// always it is as it came.
+    pub(crate) async fn unpacked(&self, delivery: Delivery) -> Result<Delivery, Outcome> {
+        if self.as_it_came || !delivery.is_packed() {
+            return Ok(delivery);
+        }
+        let attempted = self.attempts.begins(&delivery);
+        delivery.unpacked().await.map_err(|unhandled| {
+            let outcome = match unhandled {
+                Unhandled::Failed(failure) => Outcome::Failed(failure),
+                Unhandled::NotUnderstood(error) => Outcome::NotUnderstood(error),
+            };
+            attempted.ends(&outcome);
+            outcome
+        })
     }
 
     /// Handles one message and, where the handler succeeds, stores what it emitted. A panic ends the attempt and

@@ -19,6 +19,7 @@ use crate::{
     headers::{header, header_map, pairs},
     health::Health,
     metrics::Sends,
+    packing::Sizes,
     publish_error::PublishError,
     schemas::Schemas,
     spans,
@@ -61,6 +62,8 @@ pub(crate) struct Sender {
     sends: Sends,
     /// Where it says what it may not send.
     health: Health,
+    /// What it makes smaller, and how large what it reads may become.
+    sizes: Sizes,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +86,7 @@ struct ApiError {
 }
 
 impl Sender {
-    pub(crate) fn new(connection: Connection, service: &str, format: Format) -> Self {
+    pub(crate) fn new(connection: Connection, service: &str, format: Format, sizes: Sizes) -> Self {
         Self {
             connection,
             service: service.into(),
@@ -91,6 +94,7 @@ impl Sender {
             schemas: Schemas::default(),
             sends: Sends::default(),
             health: Health::default(),
+            sizes,
         }
     }
 
@@ -129,6 +133,10 @@ impl Sender {
 
     pub(crate) fn format(&self) -> Format {
         self.format
+    }
+
+    pub(crate) fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// The stamp of a message that follows from no other.
@@ -247,9 +255,10 @@ impl Sender {
                     return Err(PublishError::TooLarge {
                         subject: subject.into(),
                         reason: format!(
-                            "{} bytes, and the server takes {}",
+                            "{} bytes, and the server takes {}, headers included; {}",
                             outgoing.body.len(),
-                            self.client().max_payload()
+                            self.client().max_payload(),
+                            self.sizes.remedy()
                         ),
                     });
                 }

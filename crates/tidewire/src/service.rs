@@ -20,6 +20,7 @@ use crate::{
     extract::{CommandArgument, HeardBy, QueryArgument},
     handler::{Arguments, Handler, HandlerFuture},
     layer::{HandlerLayer, Layers},
+    packing::Sizes,
     returns::{Answers, Settles},
     route::Route,
     running::{RunError, Running},
@@ -66,6 +67,7 @@ pub struct Service<S = ()> {
     sends: Vec<(MessageType, MessageManifest)>,
     grace: Duration,
     format: Format,
+    sizes: Sizes,
     /// Of durables that have no policy of their own.
     retry: Retry,
     /// Around every handler, once the service starts.
@@ -92,6 +94,7 @@ impl Service<()> {
             sends: Vec::new(),
             grace: Duration::from_secs(25),
             format: Format::default(),
+            sizes: Sizes::default(),
             retry: Retry::default(),
             layers: Layers::default(),
             validates_sent: false,
@@ -113,6 +116,7 @@ impl Service<()> {
             sends,
             grace,
             format,
+            sizes,
             retry,
             layers,
             validates_sent,
@@ -130,6 +134,7 @@ impl Service<()> {
             sends,
             grace,
             format,
+            sizes,
             retry,
             layers,
             validates_sent,
@@ -255,6 +260,35 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// here.
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
+        self
+    }
+
+    /// Compresses what it sends as events and durable commands whose body has more than so many bytes
+    /// (`Content-Encoding: zstd`); off by default. 65,536 is a good beginning. What others have compressed is read in any
+    /// case, and every reader needs the feature `zstd`.
+    #[cfg(feature = "zstd")]
+    pub fn compress_above(mut self, bytes: usize) -> Self {
+        self.sizes.compress_above = Some(bytes);
+        self
+    }
+
+    /// Stores the data of events and durable commands whose body has more than so many bytes, compressed where it is, as an
+    /// object of its own in a bucket of their context (a claim check), and what is over the server's `max_payload` in any
+    /// case; off by default. 524,288 is a good beginning.
+    ///
+    /// The message says where the object is, and its handlers find the data as if it had come with it. An object is never
+    /// deleted: it outlives every message and dead letter that names it, for as long as nobody deletes it by hand.
+    /// Commands and queries that are answered, and answers, always carry their own data.
+    pub fn claim_check_above(mut self, bytes: usize) -> Self {
+        self.sizes.claim_check_above = Some(bytes);
+        self
+    }
+
+    /// How many bytes the body of a received message may have once it is decompressed or fetched; 16 MiB by default. A
+    /// larger one is a dead letter of the class `too_large` at once. As much memory may be needed for each message that is
+    /// handled at the same time.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.sizes.body_limit = bytes;
         self
     }
 

@@ -134,7 +134,7 @@ pub(crate) fn batch(messages: &[Arc<Outbox>]) -> Span {
         messaging.operation.name = "process",
         messaging.operation.type = "process",
         messaging.destination.name = name,
-        messaging.consumer.group.name = messages.first().map(|message| message.handler()),
+        messaging.consumer.group.name = messages.first().map(|message| &**message.handler()),
         messaging.batch.message_count = number(messages.len()),
     );
     for message in messages {

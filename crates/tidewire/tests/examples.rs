@@ -31,6 +31,7 @@ examples! {
     axum_edge,
     batch,
     breaker,
+    claim_check,
     durable_command,
     effectively_once,
     hello,

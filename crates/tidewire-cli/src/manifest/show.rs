@@ -94,6 +94,10 @@ fn whole(manifest: &Manifest, at: Timestamp, out: &Output) -> Result<(), CliErro
             out.line(format_args!("what it {what} is held against its schema"))?;
         }
     }
+    section("sizes, in bytes", !manifest.sizes.is_empty(), out)?;
+    for (name, size) in &manifest.sizes {
+        out.line(format_args!("  {name} {size}"))?;
+    }
     section("contexts", !manifest.contexts.is_empty(), out)?;
     for context in &manifest.contexts {
         out.line(format_args!("  {}  stream {}", context.name, context.stream))?;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, value::RawValue};
 
 use super::attributes::unescape;
-use crate::{DecodeError, Format, Kind, MessageId, Metadata, Timestamp, parsed::Parsed, unique::Unique};
+use crate::{
+    DecodeError, Format, Kind, MessageId, Metadata, Timestamp, codec, parsed::Parsed, unique::Unique,
+};
 
 /// Attributes by name, as text.
 type Attributes = BTreeMap<String, String>;
@@ -20,16 +22,7 @@ pub(crate) fn read_binary(
     // The NATS binding's name for it; that of HTTP is used as well.
     let declared = attributes.iter().find(|(name, _)| name == "datacontenttype");
     let media_type = declared.map(|(_, value)| *value).or(content_type);
-    if let Some(media_type) = media_type.filter(|media_type| !is_json(media_type)) {
-        return Err(DecodeError::CloudEvent(format!(
-            "the data is `{media_type}`, and this service reads JSON data"
-        )));
-    }
-    let data = if payload.is_empty() {
-        RawValue::NULL.to_owned()
-    } else {
-        serde_json::from_slice(payload).map_err(DecodeError::malformed)?
-    };
+    let (data, binary) = codec::read(media_type, payload)?;
     let mut read = Attributes::new();
     for (name, value) in attributes {
         let value = unescape(value).ok_or_else(|| {
@@ -40,7 +33,8 @@ pub(crate) fn read_binary(
             return Err(DecodeError::CloudEvent(text));
         }
     }
-    parsed(Format::CloudEventsBinary, read, data, received)
+    let parsed = parsed(Format::CloudEventsBinary, read, data, received)?;
+    Ok(Parsed { binary, ..parsed })
 }
 
 /// A message that is one JSON object.
@@ -80,8 +74,7 @@ pub(crate) fn read_structured(payload: &[u8], received: Timestamp) -> Result<Par
 
 fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default();
-    let media_type = media_type.trim().to_ascii_lowercase();
-    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
+    codec::is_json(&media_type.trim().to_ascii_lowercase())
 }
 
 fn parsed(
@@ -153,5 +146,6 @@ fn parsed(
         timestamp,
         metadata,
         data,
+        binary: None,
     })
 }

@@ -42,15 +42,26 @@ pub(crate) fn write_binary<D: Serialize>(
     data: &D,
 ) -> Result<Written, serde_json::Error> {
     let body = serde_json::to_vec(data)?;
+    Ok((headers(kind, id, timestamp, metadata, wire::JSON), body))
+}
+
+/// Attributes as headers, for a body of data of this media type.
+pub(crate) fn headers(
+    kind: Kind,
+    id: &MessageId,
+    timestamp: Timestamp,
+    metadata: &Metadata,
+    media_type: &str,
+) -> Vec<(String, String)> {
     let mut headers: Vec<_> = attributes(kind, id, timestamp, metadata)
         .into_iter()
         .map(|(name, value)| (format!("{PREFIX}{name}"), escape(&value)))
         .collect();
     // The first is the NATS binding's; the second is HTTP's, and what every message of ours has.
     for name in ["ce-datacontenttype", wire::CONTENT_TYPE] {
-        headers.push((name.to_owned(), wire::JSON.to_owned()));
+        headers.push((name.to_owned(), media_type.to_owned()));
     }
-    Ok((headers, body))
+    headers
 }
 
 /// One JSON object.

@@ -103,6 +103,7 @@ fn read<M: Message>(version: u32, data: &Value) -> Result<M, DecodeError> {
         name: NAME,
         key: None,
         version,
+        binary: None,
         data: &data,
     }
     .decode()
@@ -173,6 +174,7 @@ fn a_name_that_stands_twice_is_refused_before_a_patch() {
         name,
         key,
         version: 2,
+        binary: None,
         data: &data,
     };
     assert_eq!(encoded.decode::<Patched>().unwrap_err().class(), "invalid");

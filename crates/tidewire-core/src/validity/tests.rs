@@ -72,6 +72,7 @@ fn checked(version: u32, data: &Value) -> Result<(), DecodeError> {
         name: NAME,
         key: None,
         version,
+        binary: None,
         data: &data,
     })
 }
@@ -196,6 +197,7 @@ fn a_version_with_a_type_has_its_own_schema() {
             name,
             key,
             version,
+            binary: None,
             data: &data,
         })
     };
@@ -226,6 +228,7 @@ fn what_is_not_read_at_all_is_let_pass() {
             name,
             key: None,
             version: 2,
+            binary: None,
             data: &data,
         };
         assert!(VALIDITY.check(other).is_ok());

@@ -14,6 +14,7 @@ pub(super) struct MessageAttributes {
     pub(super) subject: LitStr,
     pub(super) key: Option<Ident>,
     pub(super) version: u32,
+    pub(super) codec: Option<Ident>,
     pub(super) reply: Option<Type>,
     pub(super) family: Option<Type>,
     pub(super) older: Older,
@@ -23,6 +24,7 @@ impl MessageAttributes {
     pub(super) fn read(kind: Kind, input: &DeriveInput) -> Result<Self> {
         let (mut subject, mut key, mut version, mut reply, mut family) = (None, None, 1, None, None);
         let mut older = Older::default();
+        let mut codec = None;
         let attribute = attributes::read(kind.attribute(), &input.attrs, |name, meta| {
             match (name, kind) {
                 ("subject", _) => subject = Some(attributes::value(meta, SUBJECT)?),
@@ -30,6 +32,7 @@ impl MessageAttributes {
                 ("version", _) => version = read_version(meta)?,
                 ("from", _) => older.from = Some(attributes::value(meta, FROM)?),
                 ("patch", _) => older.patch = Some(older::steps(meta)?),
+                ("codec", _) => codec = Some(read_codec(meta)?),
                 ("reply", Kind::Command | Kind::Query) => reply = Some(attributes::value(meta, REPLY)?),
                 ("family", Kind::Event) => family = Some(attributes::value(meta, FAMILY)?),
                 ("reply", Kind::Event) => return Err(meta.error(REPLY_ON_EVENT)),
@@ -59,6 +62,7 @@ impl MessageAttributes {
             subject,
             key,
             version,
+            codec,
             reply,
             family,
             older,
@@ -70,6 +74,8 @@ const SUBJECT: &str = "a subject is text in quotes: write `subject = \"domain.co
 const KEY: &str = "a key is the name of one field, without quotes: write `key = order_id`";
 const VERSION: &str = "a version is a whole number from 1 to 4294967295: write `version = 2`";
 const FROM: &str = "the version before is a type: write `from = OrderPlacedV1`";
+const CODEC: &str =
+    "a codec is `msgpack` or `protobuf`, without quotes: write `codec = msgpack`; JSON needs no such line";
 const REPLY: &str = "a reply is a type: write `reply = Receipt`";
 const FAMILY: &str = "a family is the enum of an entity's events: write `family = PaymentEvent`";
 const REPLY_ON_EVENT: &str =
@@ -82,6 +88,17 @@ fn read_version(meta: &ParseNestedMeta<'_>) -> Result<u32> {
         Ok(0) | Err(_) => Err(Error::new(literal.span(), VERSION)),
         Ok(version) => Ok(version),
     }
+}
+
+/// The constructor of a codec.
+fn read_codec(meta: &ParseNestedMeta<'_>) -> Result<Ident> {
+    let name: Ident = attributes::value(meta, CODEC)?;
+    let constructor = match name.to_string().as_str() {
+        "msgpack" => "message_pack",
+        "protobuf" => "protobuf",
+        _ => return Err(Error::new(name.span(), CODEC)),
+    };
+    Ok(Ident::new(constructor, name.span()))
 }
 
 /// The name of a field; a keyword is one where the field is written `r#type`.

@@ -304,7 +304,7 @@ fn each_kind_has_its_own_options() {
         #[query(subjct = "a.b.c.d")]
         struct Get;
     );
-    let known = "takes `subject`, `key`, `version`, `from`, `patch` and `reply`, and no `subjct`; did you mean `subject`?";
+    let known = "takes `subject`, `key`, `version`, `from`, `patch`, `codec` and `reply`, and no `subjct`; did you mean `subject`?";
     assert_says(&refusal(Kind::Query, unknown), &[known]);
 }
 
@@ -371,4 +371,25 @@ fn a_message_is_one_struct_without_parameters() {
         &refusal(Kind::Event, borrowed),
         &["a message has no lifetime parameters", "`String`"],
     );
+}
+
+#[test]
+fn a_codec_is_one_of_two() {
+    let written = expanded(
+        Kind::Event,
+        quote!(
+            #[event(subject = "a.b.c.d", codec = msgpack)]
+            struct Done {}
+        ),
+    );
+    let constant = "const CODEC : :: core :: option :: Option < :: tidewire :: Codec < Self >> = \
+                    :: core :: option :: Option :: Some (:: tidewire :: Codec :: message_pack ()) ;";
+    assert_says(&written, &[constant]);
+    for other in [quote!(xml), quote!("msgpack"), quote!(json)] {
+        let text = refused(quote!(#[event(subject = "a.b.c.d", codec = #other)]));
+        assert_says(
+            &text,
+            &["a codec is `msgpack` or `protobuf`", "write `codec = msgpack`"],
+        );
+    }
 }

@@ -72,6 +72,7 @@ fn decode<S: EventSet>(name: &str, version: u32, data: &str) -> Result<S, Decode
         key: None,
         version,
         data: &data,
+        binary: None,
     })
 }
 

@@ -12,6 +12,7 @@ use tidewire::{
 };
 
 use super::Listed;
+use crate::unpacked::unpacked;
 
 /// A letter, its message read as far as it can be, and all that was done about it.
 #[derive(Clone, Debug, Serialize)]
@@ -50,7 +51,10 @@ pub enum Message {
         kind: Kind,
         /// Its identity.
         id: String,
-        /// Its data, as it was written.
+        /// The media type of its data where that is bytes, such as Protobuf; `data` is their base64 then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        codec: Option<&'static str>,
+        /// Its data, as it was written; MessagePack as JSON.
         data: Box<RawValue>,
         /// What the sender says beside the data.
         metadata: Metadata,
@@ -143,11 +147,14 @@ impl Message {
             .parsed_headers()
             .iter()
             .map(|(name, value)| (&**name, &**value));
-        if let Ok(parsed) = Parsed::read(headers, &message.payload, message.stored) {
+        let unpacked = unpacked(headers.clone(), &message.payload);
+        let parsed = unpacked.and_then(|payload| Parsed::read(headers, &payload, message.stored));
+        if let Ok(parsed) = parsed {
             return Self::Known {
                 format: parsed.format,
                 kind: parsed.kind,
                 id: parsed.id.to_string(),
+                codec: parsed.binary,
                 data: parsed.data,
                 metadata: parsed.metadata,
             };
@@ -200,4 +207,66 @@ impl RecordView {
 
 fn as_base64<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn shown(headers: &[(&str, &str)], payload: &'static [u8]) -> Value {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let original = Original {
+            stream: "S".into(),
+            created: Timestamp::default(),
+            sequence: 1,
+            stored: Timestamp::default(),
+            subject: "a.b.c.d".into(),
+            headers: OriginalHeaders::Parsed(headers.collect()),
+            payload: Bytes::from_static(payload),
+        };
+        serde_json::to_value(Message::of(&original)).unwrap()
+    }
+
+    fn event(headers: &[(&'static str, &'static str)], payload: &'static [u8]) -> Value {
+        let attributes = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "/x"),
+            ("ce-type", "a.b.c.d"),
+        ];
+        shown(&[&attributes, headers].concat(), payload)
+    }
+
+    #[test]
+    fn what_is_not_json_is_shown_for_what_it_is() {
+        let packed = event(&[("Content-Type", "application/msgpack")], b"\x81\xa1a\x07");
+        assert_eq!(packed["data"], json!({"a": 7}));
+        let protobuf = event(&[("Content-Type", "application/protobuf")], b"\x0a\x01s");
+        assert_eq!(
+            (&protobuf["codec"], &protobuf["data"]),
+            (&json!("application/protobuf"), &json!("CgFz"))
+        );
+    }
+
+    #[test]
+    fn what_is_compressed_or_elsewhere_is_shown_with_all_that_is_there() {
+        // One block as it is: `7`.
+        let zstd = b"\x28\xb5\x2f\xfd\x20\x01\x09\x00\x00\x37";
+        assert_eq!(event(&[("Content-Encoding", "zstd")], zstd)["data"], json!(7));
+        let digest = "0000000000000000000000000000000000000000000000000000000000000000";
+        let claimed = [
+            ("ce-dataref", "nats-object:A__B__DATA/1"),
+            ("ce-twdatasize", "9"),
+            ("ce-twdatasha256", digest),
+        ];
+        let claimed = event(&claimed, b"");
+        assert_eq!((&claimed["id"], &claimed["data"]), (&json!("1"), &Value::Null));
+        assert_eq!(claimed["metadata"]["dataref"], "nats-object:A__B__DATA/1");
+        // What does not decompress is bytes.
+        assert_eq!(event(&[("Content-Encoding", "zstd")], b"\xff")["base64"], "/w==");
+    }
 }

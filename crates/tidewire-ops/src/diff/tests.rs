@@ -26,6 +26,7 @@ fn message(schema: Value) -> MessageManifest {
         kind: Kind::Event,
         version: 1,
         keyed: false,
+        codec: None,
         schema,
         older: Vec::new(),
         reply: None,

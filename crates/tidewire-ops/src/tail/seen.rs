@@ -11,7 +11,7 @@ use tidewire::{
     async_nats::{HeaderMap, Message},
 };
 
-use crate::api;
+use crate::{api, unpacked::unpacked};
 
 /// A message that passed by, or that a stream had.
 #[derive(Clone, Debug)]
@@ -63,8 +63,11 @@ impl Seen {
     ) -> Self {
         let headers = api::pairs(headers);
         let given = || headers.iter().map(|(name, value)| (&**name, &**value));
-        let parsed = Parsed::read(given(), &payload, time);
-        let envelope = Envelope::decode(&subject, given(), &payload, time);
+        let unpacked = unpacked(given(), &payload);
+        let parsed = unpacked
+            .clone()
+            .and_then(|body| Parsed::read(given(), &body, time));
+        let envelope = unpacked.and_then(|body| Envelope::decode(&subject, given(), &body, time));
         // That a subject is not of the grammar is no fault of a foreign message.
         let problem = envelope
             .err()

@@ -288,7 +288,7 @@ impl<'a> Case<'a> {
             &desk.sender,
             desk.inbox.as_ref(),
         );
-        let outbox = delivery.outbox.clone();
+        let mut outbox = delivery.outbox.clone();
         let failed_before = self
             .known
             .failure
@@ -297,7 +297,15 @@ impl<'a> Case<'a> {
         let replayed = self.replay.as_ref().and_then(Replay::traceparent);
         let span = spans::process(&delivery, &desk.route, failed_before.or(replayed));
         self.job.grip.patience(Some(desk.time_limit));
-        let run = desk.route.attempt_within(delivery, desk.time_limit);
+        let run = async {
+            match desk.route.unpacked(delivery).await {
+                Ok(delivery) => {
+                    outbox = delivery.outbox.clone();
+                    desk.route.attempt_within(delivery, desk.time_limit).await
+                }
+                Err(outcome) => outcome,
+            }
+        };
         let outcome = run.instrument(span.clone()).await;
         self.job.grip.patience(None);
         spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));

@@ -36,6 +36,8 @@ use crate::delivery::StoredAt;
 /// # drop(service);
 /// ```
 ///
+/// Its body is as it came, too: compressed where `Content-Encoding` says so, and empty where `ce-dataref` says where it is.
+///
 /// With `durable` it reads every stream that has such subjects when the service starts. What it emits has ids that are
 /// derived from the message's: its envelope's, or else its `Nats-Msg-Id`, or else its stream and sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,7 @@ pub struct Json<T>(pub T);
 
 impl FromMessage for Raw {
     const NEEDS_ENVELOPE: bool = false;
+    const AS_IT_CAME: bool = true;
 
     fn from_message(delivery: &Delivery) -> Result<Self, DecodeError> {
         let headers = delivery.headers();

@@ -50,6 +50,7 @@ pub(super) fn manifest<S>(service: &Service<S>) -> Result<Manifest, StartError> 
         service: service.name.clone(),
         version: service.version.clone(),
         contract: wire::CONTRACT.to_owned(),
+        sizes: service.sizes.declared(),
         contexts,
         handlers,
         publishes: texts(&service.publishes),
@@ -71,6 +72,16 @@ pub(super) fn filter_of(message: MessageType) -> Option<SubjectFilter> {
 pub(super) fn sent_events<S>(service: &Service<S>) -> impl Iterator<Item = MessageType> {
     let emitted = service.routes.iter().flat_map(|route| &route.sends.emits);
     emitted.chain(&service.publishes).map(|(contract, _)| *contract)
+}
+
+/// The contexts of all events and durable commands that the service sends, and the streams that keep these.
+pub(super) fn sent_to<S>(service: &Service<S>) -> BTreeMap<String, ContextName> {
+    let named = |contract: MessageType| Some(MessageName::parse(contract.name).ok()?.context_name());
+    let events = sent_events(service).filter_map(named);
+    let commands = queue::sent(service).filter_map(named);
+    let events = events.map(|context| (context.stream_name(), context));
+    let commands = commands.map(|context| (context.queue_stream_name(), context));
+    events.chain(commands).collect()
 }
 
 pub(super) fn all<S>(service: &Service<S>) -> impl Iterator<Item = &(MessageType, MessageManifest)> {

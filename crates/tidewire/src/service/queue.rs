@@ -111,7 +111,7 @@ pub(super) fn streams<S>(service: &Service<S>) -> impl Iterator<Item = String> {
 }
 
 /// The durable commands that handlers dispatch and that the bus sends.
-fn sent<S>(service: &Service<S>) -> impl Iterator<Item = MessageType> {
+pub(super) fn sent<S>(service: &Service<S>) -> impl Iterator<Item = MessageType> {
     let dispatched = service.routes.iter().flat_map(|route| &route.sends.commands);
     dispatched.chain(&service.sends).map(|(contract, _)| *contract)
 }

@@ -25,6 +25,7 @@ use crate::{
     listen, manifest_bucket,
     metrics::{self, Attempts, Sends},
     monitor::Monitor,
+    objects,
     operations::{Operable, Operations},
     quarantine::Quarantine,
     route::{Carrier, Route},
@@ -107,8 +108,13 @@ async fn start_all<S>(
     }
     sent_events_are_kept(&service, &nats, &manifest).await?;
     queue::are_kept(&service, &nats, &manifest).await?;
+    if service.sizes.claim_check_above.is_some() {
+        for (stream, context) in check::sent_to(&service) {
+            objects::ensure(&nats, &stream, &context).await?;
+        }
+    }
     let streams = streams(&service, &manifest);
-    let sender = Sender::new(nats, &manifest.service, service.format).with(schemas);
+    let sender = Sender::new(nats, &manifest.service, service.format, service.sizes).with(schemas);
     let sender = sender.counted(sends(&service), health.clone());
     let wiring = Wiring::start(sender, health).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));

@@ -14,6 +14,7 @@ mod health;
 mod least;
 mod permissions;
 mod poison;
+mod processes;
 mod recovery;
 mod revival;
 mod support;

@@ -1,4 +1,5 @@
-//! Parts that the tests of the edges play in processes of their own: `edges_role connect` and `edges_role serve`.
+//! Parts that the tests of the edges play in processes of their own: `edges_role connect`, `serve`,
+//! `send` and `read`.
 
 #![expect(
     clippy::print_stdout,
@@ -14,14 +15,17 @@ use tidewire::{Connect, ConnectError, RunError};
 #[expect(dead_code, reason = "the tests use the rest")]
 mod messages;
 
-use messages::{Seen, payments, processed, shipping};
+use messages::{PaymentProcessed, Seen, payments, processed, shipping};
+use tidewire::prelude::*;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     match env::args().nth(1).as_deref() {
         Some("connect") => connect().await,
         Some("serve") => serve().await?,
-        _ => return Err("connect or serve?".into()),
+        Some("send") => send().await?,
+        Some("read") => read().await?,
+        _ => return Err("connect, serve, send or read?".into()),
     }
     Ok(())
 }
@@ -53,4 +57,38 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         other => println!("ends otherwise: {other:?}"),
     }
     Ok(())
+}
+
+/// Eight mebibytes of which no two kibibytes are the same.
+fn large() -> String {
+    (0..1 << 20).fold(String::new(), |text, line| text + &format!("{line:07x}\n"))
+}
+
+/// Publishes an event with eight mebibytes of data.
+async fn send() -> Result<(), Box<dyn Error>> {
+    let nats = tidewire::connect(env::var("TIDEWIRE_TEST_URL")?).await?;
+    let service = payments().claim_check_above(512 << 10).start(nats).await?;
+    let event = PaymentProcessed {
+        note: large(),
+        ..processed("p")
+    };
+    service.bus().publish(&event).await?;
+    println!("sent {}", event.note.len());
+    Ok(())
+}
+
+/// Reads one event, and tells what came of it.
+async fn read() -> Result<(), Box<dyn Error>> {
+    async fn measure(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
+        println!("read {} {}", paid.note.len(), paid.note == large());
+        seen.note(paid.payment_id);
+    }
+    let nats = tidewire::connect(env::var("TIDEWIRE_TEST_URL")?).await?;
+    let seen = Seen::default();
+    let service = Service::new("reader", "1.0.0").state(seen.clone());
+    let running = service.on(durable("measure", measure)).start(nats).await?;
+    while seen.len() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    Ok(running.stop().await?)
 }

@@ -1,0 +1,181 @@
+//! Data that is an object of its own: each context has a bucket for it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    ErrorCode,
+    object_store::{Config, ObjectInfo, ObjectMetadata},
+    stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE};
+use bytes::Bytes;
+use tidewire_core::{BoxError, Claim, Class, ContextName, Failure, wire};
+use tokio::time::timeout;
+
+use crate::{
+    connection::{Connection, Refusal},
+    start_error::StartError,
+    stream::find,
+};
+
+/// How long storing or fetching one object may take.
+const MOVED_WITHIN: Duration = Duration::from_secs(60);
+/// The client's own size of a chunk; no larger than half of what the server takes.
+const CHUNK: usize = 128 << 10;
+
+/// The data of a message is not where the message says: the object was deleted, or a mirror does not have it yet.
+///
+/// The message is tried again as its durable's policy says; a rule (`.on_error::<DataMissing>(…)`) may say otherwise.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "the data of the message is missing: the bucket {bucket} has no object `{object}`, or not all of it; put it back and \
+     replay the message"
+)]
+#[non_exhaustive]
+pub struct DataMissing {
+    /// The bucket of the message's context.
+    pub bucket: String,
+    /// The object's name.
+    pub object: String,
+}
+
+/// The bucket of a context, made where there is none, with as many replicas and on such servers as the stream of its
+/// messages. Nothing ages in it.
+pub(crate) async fn ensure(nats: &Connection, stream: &str, context: &ContextName) -> Result<(), StartError> {
+    let messages = find(nats, stream).await?.unwrap_or_default();
+    let bucket = wire::data_bucket(context);
+    let objects = wire::object_stream(&bucket);
+    let (js, replicas) = (nats.jetstream(), messages.num_replicas.max(1));
+    let refused = |source: BoxError| StartError::StreamRefused {
+        stream: objects.clone(),
+        source,
+    };
+    match find(nats, &objects).await? {
+        Some(found) if found.num_replicas >= replicas => Ok(()),
+        Some(mut found) => {
+            found.num_replicas = replicas;
+            let updated = js.update_stream(&found).await;
+            updated.map(drop).map_err(|error| refused(error.into()))
+        }
+        None => {
+            let config = Config {
+                bucket,
+                description: Some(format!("data of {context} that is too large for its messages")),
+                num_replicas: replicas,
+                placement: messages.placement,
+                ..Config::default()
+            };
+            // Boxed: the client's futures are large.
+            match Box::pin(js.create_object_store(config)).await {
+                Ok(_) => Ok(()),
+                // Another service made it at the same moment.
+                Err(_) if find(nats, &objects).await?.is_some() => Ok(()),
+                Err(error) => Err(refused(error.into())),
+            }
+        }
+    }
+}
+
+/// Stores an object, and returns once the bucket has confirmed all of it. One that is there already is left as it is: to
+/// write it anew would take it from whoever reads it.
+pub(crate) async fn put(nats: &Connection, claim: &Claim, data: &Bytes) -> Result<(), BoxError> {
+    let storing = async {
+        let js = nats.jetstream();
+        let stream = js.get_stream_no_info(wire::object_stream(&claim.bucket)).await?;
+        let found = info(&stream, claim).await?;
+        if found.is_some_and(|found| found.size == claim.size) {
+            return Ok(());
+        }
+        let bucket = js.get_object_store(&claim.bucket).await?;
+        let meta = ObjectMetadata {
+            name: claim.object.clone(),
+            chunk_size: Some(CHUNK.min(nats.client().max_payload() / 2)),
+            ..ObjectMetadata::default()
+        };
+        bucket.put(meta, &mut data.as_ref()).await?;
+        Ok::<_, BoxError>(())
+    };
+    within(nats, claim, Box::pin(storing)).await
+}
+
+/// Fetches an object. What comes is at most a chunk larger than the claim says, and not compared with it.
+pub(crate) async fn get(nats: &Connection, claim: &Claim) -> Result<Bytes, Failure> {
+    let fetched = within(nats, claim, Box::pin(fetch(nats, claim))).await;
+    match fetched {
+        Ok(Some(data)) => Ok(data),
+        Ok(None) => {
+            let missing = DataMissing {
+                bucket: claim.bucket.clone(),
+                object: claim.object.clone(),
+            };
+            Err(Failure::new(Class::Retry(None), missing))
+        }
+        // The message is not at fault.
+        Err(error) => {
+            let text = format!(
+                "the bucket {} with the data of the message cannot be read: {error}",
+                claim.bucket
+            );
+            Err(Failure::new(Class::Unavailable, text))
+        }
+    }
+}
+
+async fn fetch(nats: &Connection, claim: &Claim) -> Result<Option<Bytes>, BoxError> {
+    let js = nats.jetstream();
+    let stream = js.get_stream_no_info(wire::object_stream(&claim.bucket)).await?;
+    let Some(info) = info(&stream, claim).await? else {
+        return Ok(None);
+    };
+    let subject = format!("$O.{}.C.{}", claim.bucket, info.nuid);
+    let (mut data, mut from) = (Vec::with_capacity(claim.size), 1);
+    for _ in 0..info.chunks {
+        // Chunk by chunk, without a consumer: one that misses a chunk would wait for it for ever.
+        let chunk = match stream.direct_get_next_for_subject(&*subject, Some(from)).await {
+            Ok(chunk) => chunk,
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        from = chunk.sequence + 1;
+        data.extend_from_slice(&chunk.payload);
+        if data.len() > claim.size {
+            break;
+        }
+    }
+    Ok(Some(data.into()))
+}
+
+/// What the bucket says of an object; `None` where it has none of the name. The leader is asked: a replica may
+/// not know yet what was stored a moment ago.
+async fn info(stream: &Stream<()>, claim: &Claim) -> Result<Option<ObjectInfo>, BoxError> {
+    let name = BASE64_URL_SAFE.encode(&claim.object);
+    let subject = format!("$O.{}.M.{name}", claim.bucket);
+    let message = match stream.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => message,
+        Err(error) => {
+            return match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    Ok(None)
+                }
+                _ => Err(error.into()),
+            };
+        }
+    };
+    let info: ObjectInfo = serde_json::from_slice(&message.payload)?;
+    Ok((!info.deleted).then_some(info))
+}
+
+async fn within<T>(
+    nats: &Connection,
+    claim: &Claim,
+    moving: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    let concerns = |refusal: &Refusal| refusal.subject.contains(&claim.bucket);
+    let moved = nats
+        .refusals()
+        .or_refused(concerns, timeout(MOVED_WITHIN, moving));
+    moved.await??
+}

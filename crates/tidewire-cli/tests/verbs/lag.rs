@@ -62,27 +62,24 @@ async fn left() -> Server {
     server
 }
 
-/// Ages, pauses and rates differ from run to run: each of their digits is one 9.
+/// Ages differ from run to run, and the widths of their columns with them.
 fn shown(ran: &Ran) -> String {
+    let is_time = |cell: &str| {
+        let unit = [" s", " m", " h"].iter().any(|unit| cell.ends_with(unit));
+        unit && cell.starts_with(|first: char| first.is_ascii_digit())
+    };
     let text = ran.shown(&[]);
-    let mut out = String::new();
-    for line in text.lines() {
-        let mut cells: Vec<String> = line.split("  ").map(str::to_owned).collect();
-        for cell in &mut cells {
-            let is_time = [" s", " m", " h"].iter().any(|unit| cell.ends_with(unit));
-            if is_time && cell.starts_with(|first: char| first.is_ascii_digit() || first == ' ') {
-                *cell = "TIME".into();
-            }
-        }
-        let line = cells.join("  ");
-        let line = match line.split_once("PAUSED for ") {
+    let lines = text.lines().map(|line| {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        let cells: Vec<_> = cells
+            .map(|cell| if is_time(cell) { "TIME" } else { cell })
+            .collect();
+        match cells.join("  ").split_once("PAUSED for ") {
             Some((before, _)) => format!("{before}PAUSED for TIME more"),
-            None => line,
-        };
-        out += &line;
-        out.push('\n');
-    }
-    out
+            None => cells.join("  "),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]

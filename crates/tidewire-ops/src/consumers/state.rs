@@ -14,6 +14,10 @@ use crate::api;
 
 /// A consumer as its leader describes it.
 #[derive(Clone, Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something else, and has its name in JSON"
+)]
 #[non_exhaustive]
 pub struct ConsumerState {
     /// The stream that it reads.

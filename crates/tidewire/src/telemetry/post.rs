@@ -38,7 +38,7 @@ impl Post {
 
     fn post(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let here = matches!(request.uri().host(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let request = request.map(|body| Vec::from(body));
+        let request = request.map(Vec::from);
         let mut answer = if here {
             // A collector on this machine is never behind the proxy of the environment.
             let request = self.0.configure_request(request).proxy(None).build();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -139,6 +140,14 @@ impl From<opentelemetry_proto::tonic::trace::v1::span::Link> for Link {
 fn map(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
     let one = |pair: KeyValue| (pair.key, pair.value.map(text).unwrap_or_default());
     attributes.into_iter().map(one).collect()
+}
+
+/// An id as it is written in headers and logs.
+pub(crate) fn hex(id: &[u8]) -> String {
+    id.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 /// A number is told from its text: `42` and not `"42"`.

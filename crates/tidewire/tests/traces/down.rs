@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::World;
+use crate::{World, collector::hex};
 
 /// Nobody listens at the address: the work is done all the same, and the end is not held up for long.
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +63,6 @@ async fn a_line_of_a_handler_has_the_ids_of_message_and_span() {
         .find(|line| line.contains("shipped"))
         .unwrap_or_else(|| panic!("{printed}"));
     let run = world.collector.one("process shop.checkout.order.placed");
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for said in [
         format!("trace_id={}", hex(&run.trace)),
         format!("span_id={}", hex(&run.id)),

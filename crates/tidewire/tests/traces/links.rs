@@ -2,7 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
-use crate::World;
+use crate::{World, collector::hex};
 
 /// The replay is in the trace of the message, and links to the attempt that failed last.
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +60,6 @@ async fn the_context_of_another_program_goes_on_to_what_follows() {
     let printed = world.role_to_its_end("foreign").await;
     let run = world.collector.one("process shop.checkout.order.placed");
     let sent = world.collector.one("send shop.shipping.parcel.booked");
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(hex(&run.trace), "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(hex(&run.parent), "b7ad6b7169203331");
     assert_eq!((&sent.trace, &sent.parent), (&run.trace, &run.id));

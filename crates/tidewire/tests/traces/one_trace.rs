@@ -3,31 +3,13 @@
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tidewire::async_nats::jetstream;
 
-use crate::{World, collector::Seen, within};
+use crate::{Role, World, collector::Seen, within};
 
 /// Three processes and a retry: who is whose parent, what links to what, and what each span says of itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn from_command_to_event_to_handler_over_processes_and_a_retry() {
     let world = World::start().await;
-    let nats = tidewire::connect(world.server.url()).await.unwrap();
-    let _orders = world.role("orders");
-    within("orders answers", async || {
-        let client = nats.client();
-        client.request("$SRV.PING.orders", "".into()).await.is_ok()
-    })
-    .await;
-    let _shipping = world.role("shipping");
-    within("shipping pulls", async || {
-        let js = jetstream::new(nats.client());
-        let Ok(stream) = js.get_stream("SHOP__CHECKOUT").await else {
-            return false;
-        };
-        let info = stream.consumer_info("shipping__ship").await;
-        info.is_ok_and(|info| info.num_waiting > 0)
-    })
-    .await;
-    // It exports by the flush at its end and in no other way.
-    world.role_to_its_end("till").await;
+    let _running = an_order_is_placed(&world).await;
     let collector = &world.collector;
     within("all have exported", async || collector.spans().len() >= 7).await;
 
@@ -72,6 +54,16 @@ async fn from_command_to_event_to_handler_over_processes_and_a_retry() {
         "{second:#?}"
     );
 
+    attributes(&request, &placed, second, &booked);
+    for span in collector.spans() {
+        assert!(
+            !span.name.contains("o.1") && !span.name.contains("o=2E1"),
+            "no key in a name: {span:#?}"
+        );
+    }
+}
+
+fn attributes(request: &Seen, placed: &Seen, second: &Seen, booked: &Seen) {
     says(
         second,
         &[
@@ -85,7 +77,7 @@ async fn from_command_to_event_to_handler_over_processes_and_a_retry() {
         ],
     );
     says(
-        &placed,
+        placed,
         &[
             ("messaging.system", "nats"),
             ("messaging.operation.name", "send"),
@@ -94,7 +86,7 @@ async fn from_command_to_event_to_handler_over_processes_and_a_retry() {
         ],
     );
     says(
-        &request,
+        request,
         &[
             ("messaging.operation.name", "request"),
             ("messaging.operation.type", "send"),
@@ -119,16 +111,33 @@ async fn from_command_to_event_to_handler_over_processes_and_a_retry() {
             .unwrap()
             .starts_with('#')
     );
-    for span in collector.spans() {
-        assert!(
-            !span.name.contains("o.1") && !span.name.contains("o=2E1"),
-            "no key in a name: {span:#?}"
-        );
-    }
 }
 
 fn says(span: &Seen, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(span.attribute(name), Some(*value), "{name}: {span:#?}");
     }
+}
+
+/// Somebody orders something, and exports by the flush at the end and in no other way; the others run on.
+async fn an_order_is_placed(world: &World) -> [Role; 2] {
+    let nats = tidewire::connect(world.server.url()).await.unwrap();
+    let orders = world.role("orders");
+    within("orders answers", async || {
+        let client = nats.client();
+        client.request("$SRV.PING.orders", "".into()).await.is_ok()
+    })
+    .await;
+    let shipping = world.role("shipping");
+    within("shipping pulls", async || {
+        let js = jetstream::new(nats.client());
+        let Ok(stream) = js.get_stream("SHOP__CHECKOUT").await else {
+            return false;
+        };
+        let info = stream.consumer_info("shipping__ship").await;
+        info.is_ok_and(|info| info.num_waiting > 0)
+    })
+    .await;
+    world.role_to_its_end("till").await;
+    [orders, shipping]
 }

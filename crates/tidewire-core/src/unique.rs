@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The members of an object. A name that stands twice is an error: of two readers one may take the first and the other
 /// the last, and they would have read two messages.
@@ -97,10 +97,8 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
         let Unique(members) = Members::<UniqueValue>(PhantomData).visit_map(map)?;
-        let members = members
-            .into_iter()
-            .map(|(name, UniqueValue(value))| (name, value));
-        Ok(Value::Object(Map::from_iter(members)))
+        let members = members.into_iter();
+        Ok(members.map(|(name, UniqueValue(value))| (name, value)).collect())
     }
 }
 

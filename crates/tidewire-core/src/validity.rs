@@ -187,12 +187,11 @@ impl Schema {
     }
 
     fn check(&self, data: &Value) -> Result<(), Mismatch> {
-        let broken = self.validator.validate(data).map_err(|error| {
+        self.validator.validate(data).map_err(|error| {
             let error = expected::deepest(&error);
             let path = expected::path(error.instance_path(), &self.names);
             Mismatch::new(path, expected::expected(error))
-        });
-        broken
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a validator found, in words that show nothing of the data.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::collections::BTreeSet;
 
 use jsonschema::{
     ValidationError,
@@ -35,7 +35,7 @@ pub(super) fn path(location: &Location, names: &BTreeSet<String>) -> String {
     for segment in location.segments() {
         path.push('/');
         match segment {
-            LocationSegment::Index(index) => drop(write!(path, "{index}")),
+            LocationSegment::Index(index) => path.push_str(&index.to_string()),
             LocationSegment::Property(name) if names.contains(&*name) => {
                 path.push_str(&name.replace('~', "~0").replace('/', "~1"));
             }

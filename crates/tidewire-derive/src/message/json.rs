@@ -1,6 +1,6 @@
 //! JSON as it stands in an attribute: `[{"op": "add", "path": "/lines", "value": []}]`.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 use syn::{
     Error, Ident, LitBool, LitFloat, LitInt, LitStr, Result, Token, braced, bracketed,
     ext::IdentExt,
@@ -18,11 +18,11 @@ impl Parse for Json {
         let value = if input.peek(token::Bracket) {
             bracketed!(content in input);
             let items = Punctuated::<Json, Token![,]>::parse_terminated(&content)?;
-            Value::Array(items.into_iter().map(|item| item.0).collect())
+            items.into_iter().map(|Json(item)| item).collect()
         } else if input.peek(token::Brace) {
             braced!(content in input);
             let members = Punctuated::<Member, Token![,]>::parse_terminated(&content)?;
-            Value::Object(Map::from_iter(members.into_iter().map(|Member(member)| member)))
+            members.into_iter().map(|Member(member)| member).collect()
         } else if input.peek(LitStr) {
             Value::String(input.parse::<LitStr>()?.value())
         } else if input.peek(LitBool) {

@@ -39,8 +39,8 @@ impl Page {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if name.ends_with(".md") && name != "SUMMARY.md" {
-                let text = fs::read_to_string(path)?;
+            if path.extension().is_some_and(|extension| extension == "md") && name != "SUMMARY.md" {
+                let text = fs::read_to_string(&path)?;
                 pages.push(Self { name, text });
             }
         }

@@ -2,8 +2,6 @@
 //!
 //! The recorder is the process's, so this is a program of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test ends so where it fails")]
-
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusBuilder;

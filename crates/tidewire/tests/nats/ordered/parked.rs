@@ -147,9 +147,9 @@ async fn an_event_whose_parking_was_confirmed_to_nobody_is_not_left_behind() {
         .iter()
         .filter(|(name, _)| name.to_string().starts_with("Orig-"))
     {
-        values
-            .iter()
-            .for_each(|value| headers.append(name.clone(), value.clone()));
+        for value in values {
+            headers.append(name.clone(), value.clone());
+        }
     }
     for (name, value) in [
         wire::TW_STREAM,

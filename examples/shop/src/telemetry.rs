@@ -47,6 +47,10 @@ fn export(
 }
 
 #[cfg(not(feature = "otlp"))]
-fn export(logs: impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync, _: &str) {
+fn export(
+    logs: impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+    _: &str,
+) -> Option<std::convert::Infallible> {
     logs.init();
+    None
 }

@@ -21,7 +21,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every word that [`class`](Self::class) says.
-    pub const CLASSES: [&'static str; 10] = [
+    pub const CLASSES: [&'static str; 12] = [
         "handled",
         "declined",
         "failed",
@@ -32,6 +32,8 @@ impl Outcome {
         "malformed",
         "invalid",
         "incompatible",
+        "too_large",
+        "corrupt",
     ];
 
     /// What a caller who waits for the answer hears instead of it; `None` where all went well.

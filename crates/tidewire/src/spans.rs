@@ -37,17 +37,17 @@ fn sending(outgoing: &Outgoing, operation: &str, kind: &str) -> Span {
     };
     tracing::info_span!(
         "send",
-        otel.name = format_args!("{operation} {name}"),
-        otel.kind = kind,
+        otel.name = exported(format_args!("{operation} {name}")),
+        otel.kind = exported(kind),
         otel.status_code = Empty,
         error.type = Empty,
-        messaging.system = "nats",
-        messaging.operation.name = operation,
-        messaging.operation.type = "send",
+        messaging.system = exported("nats"),
+        messaging.operation.name = exported(operation),
+        messaging.operation.type = exported("send"),
         messaging.destination.name = name,
         messaging.message.id = outgoing.id.as_str(),
         messaging.message.conversation_id = conversation(),
-        messaging.message.body.size = number(outgoing.body.len()),
+        messaging.message.body.size = exported(number(outgoing.body.len())),
         tidewire.message.key = key(&outgoing.subject),
     )
 }
@@ -75,21 +75,21 @@ pub(crate) fn process(delivery: &Delivery, route: &Route, failed_before: Option<
     let template = route.filter.as_deref().filter(|_| name.is_none());
     let span = tracing::info_span!(
         "process",
-        otel.name = titled("process", name.or(template)),
-        otel.kind = kind,
+        otel.name = exported(titled("process", name.or(template))),
+        otel.kind = exported(kind),
         otel.status_code = Empty,
         error.type = Empty,
         trace_id = Empty,
         span_id = Empty,
-        messaging.system = "nats",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
+        messaging.system = exported("nats"),
+        messaging.operation.name = exported("process"),
+        messaging.operation.type = exported("process"),
         messaging.destination.name = name,
         messaging.destination.template = template,
         messaging.consumer.group.name = group,
         messaging.message.id = input.id().as_str(),
         messaging.message.conversation_id = input.correlation_id(),
-        messaging.message.body.size = number(delivery.payload().len()),
+        messaging.message.body.size = exported(number(delivery.payload().len())),
         tidewire.message.key = parsed.as_ref().and_then(key),
         tidewire.attempt = i64::from(delivery.attempt()),
     );
@@ -124,15 +124,15 @@ pub(crate) fn batch(messages: &[Arc<Outbox>]) -> Span {
     let name = first.filter(|first| names.all(|name| name.as_ref() == Some(first)));
     let span = tracing::info_span!(
         "process",
-        otel.name = titled("process", name.as_deref()),
-        otel.kind = "consumer",
+        otel.name = exported(titled("process", name.as_deref())),
+        otel.kind = exported("consumer"),
         otel.status_code = Empty,
         error.type = Empty,
         trace_id = Empty,
         span_id = Empty,
-        messaging.system = "nats",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
+        messaging.system = exported("nats"),
+        messaging.operation.name = exported("process"),
+        messaging.operation.type = exported("process"),
         messaging.destination.name = name,
         messaging.consumer.group.name = messages.first().map(|message| &**message.handler()),
         messaging.batch.message_count = number(messages.len()),
@@ -147,7 +147,7 @@ pub(crate) fn batch(messages: &[Arc<Outbox>]) -> Span {
 
 /// Says how it ended: with an error of this class, or well.
 pub(crate) fn ended(span: &Span, error: Option<&str>) {
-    if let Some(class) = error {
+    if let Some(class) = exported(error).flatten() {
         span.record("error.type", class);
         span.record("otel.status_code", "error");
     }
@@ -170,6 +170,11 @@ pub(crate) fn headers<'a>(
     let ours = ours.into_iter().flat_map(TraceContext::headers);
     let ours = ours.map(|(name, value)| -> (&'a str, &'a str) { (name, value) });
     carried.filter(move |(name, _)| !replaced(name)).chain(ours)
+}
+
+/// What says nothing to the reader of a log: without the export it would make each line longer, and each message dearer.
+fn exported<T>(value: T) -> Option<T> {
+    cfg!(feature = "otlp").then_some(value)
 }
 
 fn titled(operation: &str, destination: Option<&str>) -> String {

@@ -187,14 +187,18 @@ impl Route {
             return Ok(delivery);
         }
         let attempted = self.attempts.begins(&delivery);
-        delivery.unpacked().await.map_err(|unhandled| {
-            let outcome = match unhandled {
-                Unhandled::Failed(failure) => Outcome::Failed(failure),
-                Unhandled::NotUnderstood(error) => Outcome::NotUnderstood(error),
-            };
-            attempted.ends(&outcome);
-            outcome
-        })
+        let limit = match &self.carrier {
+            Carrier::Durable(terms) => terms.time_limit,
+            Carrier::Live { .. } | Carrier::Request { .. } => Duration::MAX,
+        };
+        let outcome = match timeout(limit, delivery.unpacked()).await {
+            Ok(Ok(delivery)) => return Ok(delivery),
+            Ok(Err(Unhandled::Failed(failure))) => Outcome::Failed(failure),
+            Ok(Err(Unhandled::NotUnderstood(error))) => Outcome::NotUnderstood(error),
+            Err(_) => Outcome::TimedOut(limit),
+        };
+        attempted.ends(&outcome);
+        Err(outcome)
     }
 
     /// Handles one message and, where the handler succeeds, stores what it emitted. A panic ends the attempt and

@@ -8,7 +8,7 @@ use tidewire_core::{
     wire,
 };
 
-use crate::{connection::Connection, guarded::store, health::Health, service_streams};
+use crate::{connection::Connection, guarded::store, health::Health, objects::read_object, service_streams};
 
 /// The dead-letter stream, as a service writes it.
 #[derive(Clone, Debug)]
@@ -122,15 +122,8 @@ impl Letters {
 
     /// What an object holds.
     pub(crate) async fn object(&self, name: &str) -> Result<Bytes, BoxError> {
-        let bucket = self
-            .nats
-            .jetstream()
-            .get_object_store(wire::LETTERS_BUCKET)
-            .await?;
-        let mut object = bucket.get(name).await?;
-        let mut body = Vec::with_capacity(object.info().size);
-        tokio::io::AsyncReadExt::read_to_end(&mut object, &mut body).await?;
-        Ok(body.into())
+        let read = read_object(&self.nats, wire::LETTERS_BUCKET, name).await?;
+        read.ok_or_else(|| format!("{} has no object {name}", wire::LETTERS_BUCKET).into())
     }
 
     /// The place of a letter's last record; 0 where it has none.

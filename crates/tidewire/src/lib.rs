@@ -116,7 +116,7 @@ pub use extract::{Attempt, FromRef, State};
 pub use handler::{Arguments, Handler, HandlerFuture};
 pub use headers::InvalidHeader;
 pub use layer::layered;
-pub use objects::DataMissing;
+pub use objects::{DataMissing, read_object};
 pub use publish_error::PublishError;
 pub use returns::{Answers, Settles};
 pub use running::{ConnectionClosed, RunError, Running, StopError};

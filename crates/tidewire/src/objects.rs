@@ -20,6 +20,8 @@ use crate::{
 
 /// How long storing or fetching one object may take.
 const MOVED_WITHIN: Duration = Duration::from_secs(60);
+/// How often an object is looked up that is replaced while it is read.
+const REPLACED: usize = 3;
 /// The client's own size of a chunk; no larger than half of what the server takes.
 const CHUNK: usize = 128 << 10;
 
@@ -82,7 +84,7 @@ pub(crate) async fn put(nats: &Connection, claim: &Claim, data: &Bytes) -> Resul
     let storing = async {
         let js = nats.jetstream();
         let stream = js.get_stream_no_info(wire::object_stream(&claim.bucket)).await?;
-        let found = info(&stream, claim).await?;
+        let found = info(&stream, &claim.bucket, &claim.object).await?;
         if found.is_some_and(|found| found.size == claim.size) {
             return Ok(());
         }
@@ -95,12 +97,13 @@ pub(crate) async fn put(nats: &Connection, claim: &Claim, data: &Bytes) -> Resul
         bucket.put(meta, &mut data.as_ref()).await?;
         Ok::<_, BoxError>(())
     };
-    within(nats, claim, Box::pin(storing)).await
+    within(nats, &claim.bucket, Box::pin(storing)).await
 }
 
 /// Fetches an object. What comes is at most a chunk larger than the claim says, and not compared with it.
 pub(crate) async fn get(nats: &Connection, claim: &Claim) -> Result<Bytes, Failure> {
-    let fetched = within(nats, claim, Box::pin(fetch(nats, claim))).await;
+    let fetching = Box::pin(fetch(nats, &claim.bucket, &claim.object, claim.size));
+    let fetched = within(nats, &claim.bucket, fetching).await;
     match fetched {
         Ok(Some(data)) => Ok(data),
         Ok(None) => {
@@ -121,14 +124,38 @@ pub(crate) async fn get(nats: &Connection, claim: &Claim) -> Result<Bytes, Failu
     }
 }
 
-async fn fetch(nats: &Connection, claim: &Claim) -> Result<Option<Bytes>, BoxError> {
+/// What an object holds; `None` where the bucket has no such object, or not all of it. For tools, as for services: the client's
+/// own reader waits for ever on a part that is replaced while it is read.
+///
+/// # Errors
+/// Where the bucket cannot be read, or does not answer within a minute.
+pub async fn read_object(nats: &Connection, bucket: &str, object: &str) -> Result<Option<Bytes>, BoxError> {
+    let reading = async {
+        for _ in 0..REPLACED {
+            let read = Box::pin(fetch(nats, bucket, object, usize::MAX)).await?;
+            if read.is_some() {
+                return Ok(read);
+            }
+        }
+        Ok(None)
+    };
+    within(nats, bucket, reading).await
+}
+
+/// An object's parts, up to the one with which there are more than `most` bytes.
+async fn fetch(
+    nats: &Connection,
+    bucket: &str,
+    object: &str,
+    most: usize,
+) -> Result<Option<Bytes>, BoxError> {
     let js = nats.jetstream();
-    let stream = js.get_stream_no_info(wire::object_stream(&claim.bucket)).await?;
-    let Some(info) = info(&stream, claim).await? else {
+    let stream = js.get_stream_no_info(wire::object_stream(bucket)).await?;
+    let Some(info) = info(&stream, bucket, object).await? else {
         return Ok(None);
     };
-    let subject = format!("$O.{}.C.{}", claim.bucket, info.nuid);
-    let (mut data, mut from) = (Vec::with_capacity(claim.size), 1);
+    let subject = format!("$O.{bucket}.C.{}", info.nuid);
+    let (mut data, mut from) = (Vec::with_capacity(most.min(info.size)), 1);
     for _ in 0..info.chunks {
         // Chunk by chunk, without a consumer: one that misses a chunk would wait for it for ever.
         let chunk = match stream.direct_get_next_for_subject(&*subject, Some(from)).await {
@@ -138,7 +165,7 @@ async fn fetch(nats: &Connection, claim: &Claim) -> Result<Option<Bytes>, BoxErr
         };
         from = chunk.sequence + 1;
         data.extend_from_slice(&chunk.payload);
-        if data.len() > claim.size {
+        if data.len() > most {
             break;
         }
     }
@@ -147,9 +174,9 @@ async fn fetch(nats: &Connection, claim: &Claim) -> Result<Option<Bytes>, BoxErr
 
 /// What the bucket says of an object; `None` where it has none of the name. The leader is asked: a replica may
 /// not know yet what was stored a moment ago.
-async fn info(stream: &Stream<()>, claim: &Claim) -> Result<Option<ObjectInfo>, BoxError> {
-    let name = BASE64_URL_SAFE.encode(&claim.object);
-    let subject = format!("$O.{}.M.{name}", claim.bucket);
+async fn info(stream: &Stream<()>, bucket: &str, object: &str) -> Result<Option<ObjectInfo>, BoxError> {
+    let name = BASE64_URL_SAFE.encode(object);
+    let subject = format!("$O.{bucket}.M.{name}");
     let message = match stream.get_last_raw_message_by_subject(&subject).await {
         Ok(message) => message,
         Err(error) => {
@@ -170,10 +197,10 @@ async fn info(stream: &Stream<()>, claim: &Claim) -> Result<Option<ObjectInfo>, 
 
 async fn within<T>(
     nats: &Connection,
-    claim: &Claim,
+    bucket: &str,
     moving: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
-    let concerns = |refusal: &Refusal| refusal.subject.contains(&claim.bucket);
+    let concerns = |refusal: &Refusal| refusal.subject.contains(bucket);
     let moved = nats
         .refusals()
         .or_refused(concerns, timeout(MOVED_WITHIN, moving));

@@ -12,9 +12,8 @@ use tidewire::{
         stream::{LastRawMessageErrorKind, Stream},
     },
     dead_letter::{Letter, LetterId, Record, StoredRecord},
-    wire,
+    read_object, wire,
 };
-use tokio::io::AsyncReadExt as _;
 
 use super::{DeadLetters, LetterError, Listed, Listing, Selection, Unreadable};
 use crate::{api, error::OpsError};
@@ -140,14 +139,8 @@ impl DeadLetters {
     /// What the object store holds under a name. (The futures of the client are large, so they are boxed, here and below.)
     async fn object(&self, object: &str) -> Result<Bytes, OpsError> {
         let reading = async {
-            let store = self
-                .nats
-                .jetstream()
-                .get_object_store(wire::LETTERS_BUCKET)
-                .await?;
-            let mut body = Vec::new();
-            store.get(object).await?.read_to_end(&mut body).await?;
-            Ok::<_, BoxError>(body.into())
+            let read = read_object(&self.nats, wire::LETTERS_BUCKET, object).await?;
+            read.ok_or_else(|| BoxError::from(format!("{} has no such object", wire::LETTERS_BUCKET)))
         };
         let read = self.nats.unless_refused(Box::pin(reading)).await?;
         Ok(read.map_err(|error| LetterError::Object {

@@ -12,7 +12,6 @@ use tidewire::{
     wire,
 };
 use tidewire_server::Server;
-use tokio::io::AsyncReadExt;
 
 use crate::support::{
     Log, PAYMENTS, PaymentProcessed, Seen, connect_as, payments, processed, publish_raw, publish_raw_as,
@@ -315,14 +314,7 @@ async fn a_poison_of_the_largest_size() {
     let stream = js.get_stream(wire::DLQ_STREAM).await.unwrap();
     let stored = stream.get_raw_message(1).await.unwrap();
     let name = stored.headers.get(wire::TW_OBJECT).unwrap().as_str();
-    let bucket = js.get_object_store(wire::LETTERS_BUCKET).await.unwrap();
-    let mut body = Vec::new();
-    bucket
-        .get(name)
-        .await
-        .unwrap()
-        .read_to_end(&mut body)
-        .await
-        .unwrap();
+    let body = tidewire::read_object(&nats, wire::LETTERS_BUCKET, name).await;
+    let body = body.unwrap().unwrap();
     assert!(body == [NO_COLON, &payload].concat(), "byte for byte");
 }

@@ -80,7 +80,10 @@ pub(crate) async fn kept(client: &Client) -> Vec<Kept> {
         });
         let headers: Vec<_> = pairs.collect();
         let body = match headers.iter().find(|(name, _)| name == wire::TW_OBJECT) {
-            Some((_, name)) => object(&js, name).await,
+            Some((_, name)) => {
+                let read = tidewire::read_object(&client.clone().into(), wire::LETTERS_BUCKET, name).await;
+                read.unwrap().unwrap()
+            }
             None => message.payload.clone(),
         };
         let record = Record::read(
@@ -96,15 +99,6 @@ pub(crate) async fn kept(client: &Client) -> Vec<Kept> {
         });
     }
     kept
-}
-
-async fn object(js: &jetstream::Context, name: &str) -> bytes::Bytes {
-    let bucket = js.get_object_store(wire::LETTERS_BUCKET).await.unwrap();
-    let (mut object, mut body) = (bucket.get(name).await.unwrap(), Vec::new());
-    tokio::io::AsyncReadExt::read_to_end(&mut object, &mut body)
-        .await
-        .unwrap();
-    body.into()
 }
 
 /// Waits until there are so many records of dead letters.

@@ -45,11 +45,11 @@ pub(crate) async fn consumer(client: &Client, stream: &str, name: &str) -> jetst
     stream.consumer_info(name).await.expect("the consumer is there")
 }
 
-/// Waits until `condition` holds, for at most thirty seconds.
+/// Waits until `condition` holds, for at most a minute: thousands of messages take long beside other tests.
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        assert!(Instant::now() < deadline, "not within 60 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     let deploys = scale.times(8, 2);
     let world = World::alone().await?;
-    world.post(scale.pick(2_000, 400), |_| Kind::Fine).await?;
+    world.post(scale.pick(2_000, 1_000), |_| Kind::Fine).await?;
     let slow = || Options {
         attempts: 2,
         concurrency: 8,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tidewire::{StartError, async_nats::Client, dead_letter::Act, prelude::*};
+use tidewire::{Running, StartError, async_nats::Client, dead_letter::Act, prelude::*};
 use tidewire_server::Server;
 use tokio::sync::watch;
 
@@ -303,23 +303,39 @@ async fn another_instance_takes_over_from_one_that_stands_still_and_order_is_kep
     first.join().unwrap();
 }
 
+/// An instance with a runtime of its own, with which it can die: it says nothing to the server any more.
+struct Mortal {
+    runtime: tokio::runtime::Runtime,
+    running: Running,
+}
+
+impl Mortal {
+    async fn start(server: &Server, service: Service<World>) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let nats = runtime
+            .spawn(tidewire::connect(server.url()))
+            .await
+            .unwrap()
+            .unwrap();
+        let running = runtime.spawn(service.start(nats)).await.unwrap().unwrap();
+        Self { runtime, running }
+    }
+
+    fn dies(self) {
+        self.runtime.shutdown_background();
+        std::mem::forget(self.running);
+    }
+}
+
 #[tokio::test]
 async fn another_instance_takes_over_from_one_that_is_dead() {
     let (server, world) = (server(), World::default().slow(Duration::from_millis(80)));
     let client = connect(&server).await;
     publish(&client, 40, 20).await;
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let nats = runtime
-        .spawn(tidewire::connect(server.url()))
-        .await
-        .unwrap()
-        .unwrap();
-    let starting = runtime.spawn(ledger(&world).start(nats));
-    let running = starting.await.unwrap().unwrap();
+    let first = Mortal::start(&server, ledger(&world)).await;
     eventually("some are handled", async || world.count() >= 100).await;
     let second = ledger(&world).start(connect(&server).await).await.unwrap();
-    runtime.shutdown_background();
-    std::mem::forget(running);
+    first.dies();
     eventually("all are handled", async || world.count() >= 800).await;
     all_quiet(&client).await;
     let again = world.is_in_order(40, 20);

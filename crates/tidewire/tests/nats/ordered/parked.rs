@@ -64,19 +64,11 @@ async fn parked_events_are_handled_in_order_by_whoever_takes_over_from_a_dead_in
     let client = connect(&server).await;
     (0..8).for_each(|key| world.fails(&format!("k{key}"), 3, Fails::Retry(1)));
     publish(&client, 10, 100).await;
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let nats = runtime
-        .spawn(tidewire::connect(server.url()))
-        .await
-        .unwrap()
-        .unwrap();
-    let starting = runtime.spawn(patient(&world).start(nats));
-    let running = starting.await.unwrap().unwrap();
+    let first = Mortal::start(&server, patient(&world)).await;
     eventually("some are parked", async || parked(&client).await > 200).await;
     let second = patient(&world).start(connect(&server).await).await.unwrap();
     // In the middle of parking.
-    runtime.shutdown_background();
-    std::mem::forget(running);
+    first.dies();
     eventually("all are handled", async || world.count() >= 1000).await;
     all_quiet(&client).await;
     eventually("none is parked", async || parked(&client).await == 0).await;

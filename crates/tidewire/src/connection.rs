@@ -8,6 +8,7 @@ mod current;
 mod from_env;
 mod nats_context;
 mod refusals;
+mod replies;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +28,7 @@ use current::Current;
 pub(crate) use current::{End, Living};
 pub(crate) use refusals::Refusals;
 pub use refusals::{Operation, Refusal};
+pub(crate) use replies::{Replies, Reply, Unanswered};
 
 /// A connection to NATS: the client, where its JetStream is, and what the server refused on it.
 ///
@@ -105,6 +107,16 @@ impl Connection {
         &self.refusals
     }
 
+    /// What the client of now is answered.
+    pub(crate) fn replies(&self) -> Replies {
+        self.current.replies()
+    }
+
+    /// The largest message that the server takes, in bytes.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.current.max_payload()
+    }
+
     /// The client of now, and which one it is.
     pub(crate) fn living(&self) -> Living {
         self.current.now()
@@ -136,10 +148,11 @@ impl Connection {
 
 impl From<Client> for Connection {
     fn from(client: Client) -> Self {
+        let refusals = Refusals::default();
         Self {
-            current: Current::new(client, None, None),
+            current: Current::new(client, None, None, &refusals),
             api_prefix: API_PREFIX.into(),
-            refusals: Refusals::default(),
+            refusals,
         }
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use tidewire_core::{Class, ErrorBody, Failure, Kind, MessageName, Outcome, Outgoing, Reply, Subject, wire};
 use tokio::time::Instant;
 
@@ -40,7 +39,6 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Hearing, stats
             let refusal = answer(request, &route, &sender).await;
             stats.handled(began.elapsed(), refusal.as_ref());
         }
-        .boxed()
     });
     feed(crew, most, requests, wiring.stop.clone()).await;
 }
@@ -51,7 +49,7 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     let (handler, subject) = (&*route.name, subject.as_str());
     let delivery = Delivery::new(Arc::new(request), 1, None, &route.identity, sender, None);
     let outbox = delivery.outbox.clone();
-    let (outcome, answer) = fitting(route.attempt(delivery).await, sender.client().max_payload());
+    let (outcome, answer) = fitting(route.attempt(delivery).await, sender.connection().max_payload());
     let reply = reply_to(handler, subject, &outbox).and_then(|reply| {
         let written = match (outcome.refusal(), answer) {
             (Some(refusal), _) => reply.error(&refusal),

@@ -1,10 +1,9 @@
 //! Subscriptions that outlive the client they were made on.
 
+use std::{future::poll_fn, task::Poll};
+
 use async_nats::{Message, SubscribeError, Subscriber};
-use futures_util::{
-    StreamExt,
-    stream::{SelectAll, select_all},
-};
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
 use crate::{connection::Connection, wiring::Wiring};
@@ -22,7 +21,9 @@ pub(crate) struct Heard {
 pub(crate) struct Hearing {
     nats: Connection,
     subjects: Vec<Heard>,
-    now: SelectAll<Subscriber>,
+    now: Vec<Subscriber>,
+    /// Whose turn it is among them.
+    turn: usize,
     /// Changes when there may be a new client; seen up to the moment of subscribing.
     connections: watch::Receiver<u64>,
     /// The server was asked to send no more.
@@ -34,7 +35,8 @@ impl Hearing {
         let mut hearing = Self {
             nats: wiring.sender.connection().clone(),
             subjects,
-            now: SelectAll::new(),
+            now: Vec::new(),
+            turn: 0,
             connections: wiring.connections.clone(),
             drained: false,
         };
@@ -52,7 +54,7 @@ impl Hearing {
                 None => client.subscribe(subject).await?,
             });
         }
-        self.now = select_all(subscriptions);
+        self.now = subscriptions;
         Ok(())
     }
 
@@ -60,7 +62,7 @@ impl Hearing {
     /// where the future is dropped.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
-            if let Some(message) = self.now.next().await {
+            if let Some(message) = self.of_any().await {
                 return Some(message);
             }
             if self.drained {
@@ -75,6 +77,37 @@ impl Hearing {
                 tracing::debug!(%error, "not heard yet");
             }
         }
+    }
+
+    /// A message that has come already.
+    pub(crate) fn come(&mut self) -> Option<Message> {
+        self.of_any().now_or_never().flatten()
+    }
+
+    /// The next message of any subscription; `None` when all have ended.
+    async fn of_any(&mut self) -> Option<Message> {
+        poll_fn(|cx| {
+            let mut left = self.now.len();
+            while left > 0 {
+                self.turn = (self.turn + 1) % self.now.len();
+                match self.now[self.turn].poll_next_unpin(cx) {
+                    Poll::Ready(Some(message)) => return Poll::Ready(Some(message)),
+                    Poll::Ready(None) => {
+                        self.now.swap_remove(self.turn);
+                        // Another one is in its place, or none.
+                        self.turn = 0;
+                        left = self.now.len();
+                    }
+                    Poll::Pending => left -= 1,
+                }
+            }
+            if self.now.is_empty() {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     /// Asks the server to send nothing more; what it has sent already comes before the end.

@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, RequestErrorKind, Subject};
+use async_nats::{Client, RequestErrorKind, StatusCode, Subject, client::PublishErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
-use tidewire_core::{ErrorBody, Format, Kind, Outgoing, Reply, Stamp, TraceContext, wire};
+use tidewire_core::{ErrorBody, Format, Kind, Outgoing, Reply as Answer, Stamp, TraceContext, wire};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     ask::AskError,
     clock,
-    connection::Connection,
+    connection::{Connection, Reply, Unanswered},
     headers::{header, header_map, pairs},
     publish_error::PublishError,
 };
@@ -25,8 +25,6 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 const ROUND_TRIP: Duration = Duration::from_secs(5);
 /// How long the client that takes the place of a dead one is waited for.
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
-/// How often the count of connections is read while a confirmation is awaited; the client has nothing to await.
-const LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -43,9 +41,12 @@ pub struct Stored {
 
 /// Sends in the name of one service.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender {
+pub(crate) struct Sender(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     connection: Connection,
-    service: Arc<str>,
+    service: String,
     /// How it writes.
     format: Format,
 }
@@ -71,19 +72,19 @@ struct ApiError {
 
 impl Sender {
     pub(crate) fn new(connection: Connection, service: &str, format: Format) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             connection,
             service: service.into(),
             format,
-        }
+        }))
     }
 
     pub(crate) fn service(&self) -> &str {
-        &self.service
+        &self.0.service
     }
 
     pub(crate) fn format(&self) -> Format {
-        self.format
+        self.0.format
     }
 
     /// The stamp of a message that follows from no other.
@@ -100,11 +101,11 @@ impl Sender {
     }
 
     pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+        &self.0.connection
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.connection.client()
+        self.0.connection.client()
     }
 
     /// Publishes what nobody confirms, such as an ack. A client that has died is waited out: what ran when it died is
@@ -114,10 +115,10 @@ impl Sender {
         subject: Subject,
         payload: Bytes,
     ) -> Result<(), async_nats::PublishError> {
-        let living = self.connection.living();
+        let living = self.0.connection.living();
         let told = living.client.publish(subject.clone(), payload.clone()).await;
         let Err(error) = told else { return Ok(()) };
-        match timeout(RENEWED_WITHIN, self.connection.after(living.generation)).await {
+        match timeout(RENEWED_WITHIN, self.0.connection.after(living.generation)).await {
             Ok(Some(next)) => next.client.publish(subject, payload).await,
             Ok(None) | Err(_) => Err(error),
         }
@@ -135,30 +136,27 @@ impl Sender {
         outgoing: &Outgoing,
         within: Duration,
     ) -> Result<Stored, PublishError> {
-        let name = outgoing.subject.name();
-        let (subject, stream) = (&*outgoing.published_to(), outgoing.stream());
-        let headers = outgoing
-            .headers
-            .iter()
-            .map(|(name, value)| (&**name, value.as_str()));
-        let headers = header_map(headers.chain([(wire::EXPECTED_STREAM, stream.as_str())]))?;
+        let (subject, stream) = (outgoing.published_to(), outgoing.stream());
+        let headers = || {
+            let headers = outgoing.headers.iter().map(|(name, value)| (&**name, &**value));
+            header_map(headers.chain([(wire::EXPECTED_STREAM, &*stream)]))
+        };
         let deadline = Instant::now() + within;
+        let wire_subject = Subject::from(&*subject);
         let mut pause = FIRST_PAUSE;
         loop {
-            let request = async_nats::Request::new()
-                .headers(headers.clone())
-                .payload(outgoing.body.clone())
-                .timeout(Some(CONFIRMED_WITHIN));
-            let (refusals, client) = (self.connection.refusals(), self.client());
-            let sending = client.send_request(subject.to_owned(), request);
-            let sent = tokio::select! {
-                biased;
-                sent = refusals.publishing(subject, timeout_at(deadline, sending)) => sent?,
-                // The confirmation of a lost connection does not come any more; the id makes another try safe.
-                () = self.reconnected() => continue,
+            let replies = self.0.connection.replies();
+            let asking = replies.ask(wire_subject.clone(), headers()?, outgoing.body.clone(), true);
+            let answered = timeout_at(deadline.min(Instant::now() + CONFIRMED_WITHIN), asking).await;
+            let unconfirmed = || PublishError::Unconfirmed {
+                subject: subject.clone(),
+                within,
             };
-            let failed = match sent {
-                Ok(Ok(message)) => match stored(&message.payload, subject, &stream) {
+            let failed = match answered {
+                Ok(Ok(Reply::Message(message))) if message.status == Some(StatusCode::NO_RESPONDERS) => {
+                    no_stream(outgoing, &subject, within)
+                }
+                Ok(Ok(Reply::Message(message))) => match stored(&message.payload, &subject, &stream) {
                     // A leader is being elected, or an earlier try with this id is still on its way to the replicas.
                     Err(
                         error @ PublishError::Refused {
@@ -168,46 +166,25 @@ impl Sender {
                     ) => error,
                     done => return done,
                 },
-                Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+                Ok(Ok(Reply::Refused(refusal))) => return Err(refusal.into()),
+                // The confirmation of a lost connection does not come any more; the id makes another try safe.
+                Ok(Ok(Reply::Lost)) => continue,
+                Ok(Err(Unanswered::Unsent(error)))
+                    if error.kind() == PublishErrorKind::MaxPayloadExceeded =>
+                {
+                    let (size, most) = (outgoing.body.len(), self.0.connection.max_payload());
                     return Err(PublishError::TooLarge {
-                        subject: subject.into(),
-                        reason: format!(
-                            "{} bytes, and the server takes {}",
-                            outgoing.body.len(),
-                            self.client().max_payload()
-                        ),
+                        subject,
+                        reason: format!("{size} bytes, and the server takes {most}"),
                     });
                 }
-                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders && outgoing.queued => {
-                    PublishError::NoQueue {
-                        subject: subject.into(),
-                        context: name.context_name().to_string(),
-                        within,
-                    }
-                }
-                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => PublishError::NoStream {
-                    subject: subject.into(),
-                    context: name.context_name().to_string(),
-                    within,
-                },
-                Ok(Err(_)) | Err(_) => PublishError::Unconfirmed {
-                    subject: subject.into(),
-                    within,
-                },
+                Ok(Err(_)) | Err(_) => unconfirmed(),
             };
             if Instant::now() + pause >= deadline {
                 return Err(failed);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Returns when the connection is another one.
-    async fn reconnected(&self) {
-        let before = self.connection.living().connects();
-        while self.connection.living().connects() == before {
-            sleep(LOOK).await;
         }
     }
 
@@ -224,38 +201,28 @@ impl Sender {
                 .iter()
                 .map(|(name, value)| (&**name, value.as_str())),
         )?;
-        let request = async_nats::Request::new()
-            .headers(headers)
-            .payload(outgoing.body.clone())
-            .timeout(Some(within));
-        // The client's own limit starts once the request is in its queue; while it is disconnected that may be never.
-        let deadline = Instant::now() + within;
-        let client = self.client();
-        let sending = timeout_at(deadline, client.send_request(subject(), request));
-        let sent = self
-            .connection
-            .refusals()
-            .publishing(outgoing.subject.as_str(), sending)
-            .await?;
-        let message = match sent {
-            Ok(Ok(message)) => message,
-            Ok(Err(error)) => {
+        let replies = self.0.connection.replies();
+        let sent = Subject::from(outgoing.subject.as_str());
+        let asking = replies.ask(sent, headers, outgoing.body.clone(), false);
+        let client = |kind, text: &str| AskError::Client {
+            subject: subject(),
+            source: async_nats::RequestError::with_source(kind, text.to_owned()),
+        };
+        let message = match timeout(within, asking).await {
+            Ok(Ok(Reply::Message(message))) => message,
+            Ok(Ok(Reply::Refused(refusal))) => return Err(refusal.into()),
+            Ok(Err(Unanswered::Unsent(error))) => {
                 return Err(match error.kind() {
-                    RequestErrorKind::NoResponders => AskError::NoResponders { subject: subject() },
-                    RequestErrorKind::MaxPayloadExceeded => AskError::TooLarge {
+                    PublishErrorKind::MaxPayloadExceeded => AskError::TooLarge {
                         subject: subject(),
                         size: outgoing.body.len(),
-                        limit: self.client().max_payload(),
+                        limit: self.0.connection.max_payload(),
                     },
-                    RequestErrorKind::TimedOut => AskError::TimedOut {
-                        subject: subject(),
-                        within,
-                    },
-                    _ => AskError::Client {
-                        subject: subject(),
-                        source: error,
-                    },
+                    _ => client(RequestErrorKind::Other, &error.to_string()),
                 });
+            }
+            Ok(Ok(Reply::Lost) | Err(Unanswered::Ended)) => {
+                return Err(client(RequestErrorKind::Other, "the client has ended"));
             }
             Err(_) => {
                 return Err(AskError::TimedOut {
@@ -264,7 +231,10 @@ impl Sender {
                 });
             }
         };
-        let read = Reply::read(pairs(message.headers.as_ref()), &message.payload, clock::now());
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(AskError::NoResponders { subject: subject() });
+        }
+        let read = Answer::read(pairs(message.headers.as_ref()), &message.payload, clock::now());
         match (
             read,
             message
@@ -313,6 +283,26 @@ impl Sender {
             Ok::<_, async_nats::Error>(())
         };
         timeout(ROUND_TRIP, there_and_back).await?
+    }
+}
+
+fn no_stream(outgoing: &Outgoing, subject: &str, within: Duration) -> PublishError {
+    let (subject, context) = (
+        subject.to_owned(),
+        outgoing.subject.name().context_name().to_string(),
+    );
+    if outgoing.queued {
+        PublishError::NoQueue {
+            subject,
+            context,
+            within,
+        }
+    } else {
+        PublishError::NoStream {
+            subject,
+            context,
+            within,
+        }
     }
 }
 

@@ -1,16 +1,17 @@
 //! From a delivery to what is said to the stream about it: the effects of [`settlement`](tidewire_core::settlement),
 //! carried out.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_nats::{Message, Subject};
 use bytes::Bytes;
+use futures_util::future::poll_immediate;
 use tidewire_core::{
     BoxError, Timestamp, Verdict,
     dead_letter::{Act, LetterId, Record, Trouble},
     settlement::{After, Effect, Input, Keep, State, UNANSWERED},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     desk::{Desk, Failure, letter_class},
@@ -77,7 +78,6 @@ struct Case<'a> {
     message: Arc<Message>,
     stored: StoredAt,
     created: Timestamp,
-    letter: LetterId,
     replay: Option<Replay>,
     /// Until its handler has run, and while no breaker holds it back.
     pass: Option<Pass>,
@@ -91,7 +91,6 @@ impl<'a> Case<'a> {
     async fn open(job: Job, pass: Pass, desk: &'a Desk) -> Result<Self, (Job, Said)> {
         let mut case = Self {
             desk,
-            letter: LetterId::of(&job.stored.stream, job.created, job.stored.sequence),
             message: job.message.clone(),
             stored: job.stored.clone(),
             created: job.created,
@@ -271,7 +270,7 @@ impl<'a> Case<'a> {
     fn run_id(&self) -> LetterId {
         match &self.replay {
             Some(replay) => replay.run_id(),
-            None => self.letter.clone(),
+            None => self.place(),
         }
     }
 
@@ -288,10 +287,16 @@ impl<'a> Case<'a> {
             desk.inbox.as_ref(),
         );
         let outbox = delivery.outbox.clone();
-        self.job.grip.patience(Some(desk.time_limit));
-        let attempted = timeout(desk.time_limit, desk.route.attempt(delivery)).await;
+        let began = Instant::now();
+        self.job.grip.patience(began.checked_add(desk.time_limit));
+        let mut attempted = pin!(desk.route.attempt(delivery));
+        // Nearly all handlers that do not wait are done at the first look, and no timer is set for them.
+        let ended = match poll_immediate(&mut attempted).await {
+            Some(ended) => Ok(ended),
+            None => timeout(desk.time_limit.saturating_sub(began.elapsed()), attempted).await,
+        };
         self.job.grip.patience(None);
-        let outcome = match attempted {
+        let outcome = match ended {
             Ok((outcome, _)) => outcome,
             Err(_) => desk.route.timed_out(desk.time_limit),
         };
@@ -302,6 +307,14 @@ impl<'a> Case<'a> {
                 _ => pass.admitted.available(),
             }
         }
+        if verdict == Verdict::Done {
+            desk.report_done(&outcome, &self.message.subject, before + attempt);
+            return Input::Ended {
+                verdict,
+                since: Duration::ZERO,
+                random: 0.0,
+            };
+        }
         if let Verdict::Retry { policy, after } = verdict {
             self.known.retry = Some(policy);
             self.after = after;
@@ -309,7 +322,7 @@ impl<'a> Case<'a> {
         self.known.discarded = verdict == Verdict::Discard;
         let now = clock::now();
         let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
-        if !matches!(verdict, Verdict::Done | Verdict::Hold { .. }) {
+        if !matches!(verdict, Verdict::Hold { .. }) {
             self.known.failure = Some(Failed {
                 class: letter_class(&outcome, verdict).to_owned(),
                 error: outcome.error(),
@@ -328,7 +341,7 @@ impl<'a> Case<'a> {
             subject: &self.message.subject,
             stream: &self.stored.stream,
             sequence: self.stored.sequence,
-            letter: self.letter(),
+            letter: &self.letter(),
             input: outbox.input(),
         });
         Input::Ended {
@@ -356,7 +369,7 @@ impl<'a> Case<'a> {
         if stored {
             tracing::trace!(target: "tidewire::walk", "kept");
             self.desk
-                .report_letter(&trouble, &self.message.subject, self.letter());
+                .report_letter(&trouble, &self.message.subject, &self.letter());
         } else {
             // Known for another day: it must not run for want of a place for its letter.
             self.write("counted").await;
@@ -369,8 +382,18 @@ impl<'a> Case<'a> {
         self.replay.is_none() || self.record(Act::Handled, None, None).await
     }
 
-    fn letter(&self) -> &LetterId {
-        self.replay.as_ref().map_or(&self.letter, |replay| &replay.letter)
+    fn letter(&self) -> LetterId {
+        let replayed = self.replay.as_ref().map(|replay| replay.letter.clone());
+        replayed.unwrap_or_else(|| self.place())
+    }
+
+    /// The letter of the message at its place: a hash, which nobody makes of a message that is handled at once.
+    fn place(&self) -> LetterId {
+        LetterId::of(
+            &self.job.stored.stream,
+            self.job.created,
+            self.job.stored.sequence,
+        )
     }
 
     async fn record(&self, act: Act, reason: Option<String>, trouble: Option<Trouble>) -> bool {
@@ -388,16 +411,17 @@ impl<'a> Case<'a> {
             original,
         };
         let expected = self.replay.as_ref().map_or(0, |replay| replay.record);
-        let subject = self.desk.letter_subject(self.letter());
+        let letter = self.letter();
+        let subject = self.desk.letter_subject(&letter);
         match self
             .desk
             .letters
-            .store(&subject, self.letter(), &record, expected)
+            .store(&subject, &letter, &record, expected)
             .await
         {
             Ok(Some(_)) => true,
             Ok(None) => {
-                tracing::debug!(letter = %self.letter(), %act, "another record was first");
+                tracing::debug!(%letter, %act, "another record was first");
                 true
             }
             // Said by the letters, once for all of them.

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
 
+mod bench;
 mod connection;
 mod dlq;
 mod dlq_acts;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use tidewire::{BoxError, Connection, Context, Failure, Service, State, durable, extract::Event};
-
 use tokio::time::sleep;
 
 use super::{BenchError, Measured, Placed, SERVICE, STREAM, Workload, progress::Progress};

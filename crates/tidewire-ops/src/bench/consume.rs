@@ -1,8 +1,14 @@
 //! A durable handler of what is stored already.
 
+use std::time::{Duration, Instant};
+
 use tidewire::{BoxError, Connection, Context, Failure, Service, State, durable, extract::Event};
+use tokio::time::sleep;
 
 use super::{BenchError, Measured, Placed, SERVICE, STREAM, Workload, progress::Progress};
+
+/// How long the server may take to count the last acks.
+const ACKED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn handle(
     State(progress): State<Progress>,
@@ -47,14 +53,18 @@ pub(super) async fn forget(nats: &Connection, workload: Workload) -> Result<(), 
         .get_stream(STREAM)
         .await
         .map_err(|error| failed(error.into()))?;
-    let info = stream
-        .consumer_info(&name)
-        .await
-        .map_err(|error| failed(error.into()))?;
-    if info.num_ack_pending > 0 {
-        return Err(failed(
-            format!("{} messages were not acked", info.num_ack_pending).into(),
-        ));
+    // The server counts acks when it comes to it.
+    let deadline = Instant::now() + ACKED_WITHIN;
+    loop {
+        let info = stream.consumer_info(&name).await;
+        let pending = info.map_err(|error| failed(error.into()))?.num_ack_pending;
+        if pending == 0 {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err(failed(format!("{pending} messages were not acked").into()));
+        }
+        sleep(Duration::from_millis(1)).await;
     }
     stream
         .delete_consumer(&name)

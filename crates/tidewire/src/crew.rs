@@ -27,11 +27,14 @@ pub(crate) struct Crew<J> {
     shared: Arc<Shared<J>>,
 }
 
+/// Makes a task that works through a queue, without keeping its pool alive.
+type Worker<J> = dyn Fn(Arc<Shared<J>>, WeakPool) -> BoxFuture<'static, ()> + Send + Sync;
+
 struct Shared<J> {
     progress: Arc<AtomicU64>,
     limit: usize,
     /// A task that works through the queue; what one job needs lies in it, and not in a box for each job.
-    worker: Box<dyn Fn(Arc<Shared<J>>, WeakPool) -> BoxFuture<'static, ()> + Send + Sync>,
+    worker: Box<Worker<J>>,
     state: Mutex<State<J>>,
     /// Rings when as few jobs are left as somebody waits for.
     few: Notify,

@@ -65,7 +65,6 @@ struct Waits {
 
 /// What came of a message that is to be answered.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the larger one is the usual one")]
 pub(crate) enum Reply {
     /// This was answered.
     Message(Message),

@@ -39,7 +39,7 @@ impl Page {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if path.extension().is_some_and(|extension| extension == "md") && name != "SUMMARY.md" {
+            if name.ends_with(".md") && name != "SUMMARY.md" {
                 let text = fs::read_to_string(path)?;
                 pages.push(Self { name, text });
             }

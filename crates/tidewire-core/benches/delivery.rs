@@ -1,6 +1,11 @@
 //! What one delivery costs before and after its handler, without a server: reading the envelope, making it a type, and
 //! deciding what is said to the stream.
 
+#![expect(
+    missing_docs,
+    reason = "the macro of criterion writes a function that is public"
+)]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

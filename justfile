@@ -33,6 +33,18 @@ foreign:
 crash *flags:
     cargo run --release -p tidewire-acceptance --bin crash -- {{ flags }}
 
+# Tidewire beside async-nats, in interleaved rounds; about twenty minutes: just bench --rounds 3 --small
+bench *flags:
+    cargo run --release -p tidewire-bench -- run {{ flags }}
+
+# Writes the table of the last rows into the book.
+bench-page:
+    cargo run --release -p tidewire-bench -- page
+
+# Whether the book shows the figures of the rows.
+figures:
+    .ci/run figures
+
 # Licences, banned crates and sources of all dependencies.
 deny:
     .ci/run deny

@@ -17,6 +17,13 @@ pub(crate) struct AskArgs {
     yes: bool,
 }
 
+impl AskArgs {
+    /// The same where nobody has to be asked.
+    pub(crate) fn agreed(self) -> Self {
+        Self { yes: true, ..self }
+    }
+}
+
 /// Whether to go on: told by a flag, or by somebody at a terminal.
 pub(crate) fn may_go_on(args: AskArgs) -> Result<bool, CliError> {
     if args.dry_run || args.yes {

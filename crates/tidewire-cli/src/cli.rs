@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    bench::{self, BenchArgs},
     completions::{self, CompletionsArgs},
     consumers::{self, ConsumersArgs},
     dlq::{self, DlqArgs},
@@ -51,6 +52,7 @@ enum Verb {
     Pause(PauseArgs),
     Resume(ResumeArgs),
     Breaker(BreakerArgs),
+    Bench(BenchArgs),
     Completions(CompletionsArgs),
 }
 
@@ -74,6 +76,7 @@ impl Cli {
             Verb::Pause(args) => in_runtime(operate::pause(args, out)),
             Verb::Resume(args) => in_runtime(operate::resume(args, out)),
             Verb::Breaker(args) => in_runtime(operate::breaker(args, out)),
+            Verb::Bench(args) => in_runtime(bench::bench(args, out)),
             Verb::Completions(args) => ended(completions::completions(&args, &out)),
         }
     }

@@ -2,6 +2,7 @@
 
 mod actor;
 mod ask;
+mod bench;
 mod cli;
 mod completions;
 mod connect;

@@ -1,9 +1,14 @@
 //! What an envelope says beside its data.
 
-use serde::Serialize;
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
-use crate::unique::Unique;
+use crate::unique::EACH_ONCE;
 
 /// The envelope's `metadata`: our fields, and whatever the sender added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -31,44 +36,89 @@ pub struct Metadata {
     pub entries: Map<String, Value>,
 }
 
-impl Metadata {
-    pub(crate) fn from_members(members: Unique<Value>) -> Self {
-        Map::from_iter(members.0).into()
+/// The members of `metadata`, read without a map between: a name that stands twice is an error, as in
+/// [`Unique`](crate::unique::Unique).
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
     }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Metadata;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(EACH_ONCE)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut metadata = Metadata::default();
+        while let Some(Name(name)) = map.next_key()? {
+            let value = map.next_value()?;
+            if metadata.put(name, value) {
+                return Err(de::Error::invalid_value(
+                    de::Unexpected::Other("a repeated name"),
+                    &self,
+                ));
+            }
+        }
+        Ok(metadata)
+    }
+}
+
+/// A member's name, borrowed where it has no escape.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Metadata {
+    /// Takes a member in; whether its name was there before.
+    fn put(&mut self, name: Cow<'_, str>, value: Value) -> bool {
+        let (known, value) = match (&*name, value) {
+            ("version", value) => {
+                if let Some(version) = version(&value) {
+                    return self.version.replace(version).is_some() || self.entries.contains_key(&*name);
+                }
+                (self.version.is_some(), value)
+            }
+            (field, Value::String(text)) => match self.text(field) {
+                Some(known) => return known.replace(text).is_some() || self.entries.contains_key(field),
+                None => (false, Value::String(text)),
+            },
+            (field, value) => (self.text(field).is_some_and(|known| known.is_some()), value),
+        };
+        self.entries.insert(name.into_owned(), value).is_some() || known
+    }
+
+    fn text(&mut self, field: &str) -> Option<&mut Option<String>> {
+        Some(match field {
+            "name" => &mut self.name,
+            "source" => &mut self.source,
+            "key" => &mut self.key,
+            "correlation_id" => &mut self.correlation_id,
+            "causation_id" => &mut self.causation_id,
+            _ => return None,
+        })
+    }
+}
+
+fn version(value: &Value) -> Option<u32> {
+    value
+        .as_u64()
+        .and_then(|version| u32::try_from(version).ok())
+        .filter(|&version| version > 0)
 }
 
 impl From<Map<String, Value>> for Metadata {
-    fn from(mut entries: Map<String, Value>) -> Self {
-        Self {
-            name: take_text(&mut entries, "name"),
-            version: take_version(&mut entries),
-            source: take_text(&mut entries, "source"),
-            key: take_text(&mut entries, "key"),
-            correlation_id: take_text(&mut entries, "correlation_id"),
-            causation_id: take_text(&mut entries, "causation_id"),
-            entries,
+    fn from(entries: Map<String, Value>) -> Self {
+        let mut metadata = Self::default();
+        for (name, value) in entries {
+            metadata.put(name.into(), value);
         }
+        metadata
     }
-}
-
-fn take_text(entries: &mut Map<String, Value>, field: &str) -> Option<String> {
-    match entries.get(field) {
-        Some(Value::String(_)) => match entries.remove(field) {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn take_version(entries: &mut Map<String, Value>) -> Option<u32> {
-    let version = entries
-        .get("version")?
-        .as_u64()
-        .and_then(|v| u32::try_from(v).ok())
-        .filter(|&v| v > 0)?;
-    entries.remove("version");
-    Some(version)
 }
 
 #[cfg(test)]
@@ -92,6 +142,33 @@ mod tests {
         assert_eq!(
             Value::Object(found.entries),
             json!({"version": "two", "name": 7, "mood": "good"})
+        );
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused_whatever_its_values_are() {
+        let values = [r#""one""#, "1", "null", "{}"];
+        for name in [
+            "name",
+            "version",
+            "source",
+            "key",
+            "correlation_id",
+            "causation_id",
+            "mood",
+        ] {
+            for (first, second) in values
+                .iter()
+                .flat_map(|first| values.map(|second| (first, second)))
+            {
+                let json = format!(r#"{{"{name}":{first},"{name}":{second}}}"#);
+                assert!(serde_json::from_str::<Metadata>(&json).is_err(), "{json}");
+            }
+        }
+        let escaped = r#"{"name":"a","\u006eame":"b"}"#;
+        assert!(
+            serde_json::from_str::<Metadata>(escaped).is_err(),
+            "however it is written"
         );
     }
 

@@ -1,9 +1,11 @@
 //! What every format says, once it is read.
 
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use std::borrow::Cow;
 
-use crate::{DecodeError, Format, Kind, MessageId, Metadata, Timestamp, cloud_events, unique::Unique, wire};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{DecodeError, Format, Kind, MessageId, Metadata, Timestamp, cloud_events, wire};
 
 /// What a message says of itself, whatever its subject: for tools that look at subjects of every kind.
 ///
@@ -31,11 +33,12 @@ struct Body<'a> {
     #[serde(rename = "type")]
     kind: Kind,
     id: String,
-    timestamp: String,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
     #[serde(borrow)]
     data: &'a RawValue,
     #[serde(default)]
-    metadata: Option<Unique<Value>>,
+    metadata: Option<Metadata>,
 }
 
 impl Parsed {
@@ -85,7 +88,7 @@ impl Parsed {
             kind: body.kind,
             id: MessageId::from_text(body.id).ok_or(DecodeError::EmptyId)?,
             timestamp: body.timestamp.parse().map_err(|_| DecodeError::Timestamp)?,
-            metadata: body.metadata.map(Metadata::from_members).unwrap_or_default(),
+            metadata: body.metadata.unwrap_or_default(),
             data: body.data.to_owned(),
             binary: None,
         })

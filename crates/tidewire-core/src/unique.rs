@@ -8,6 +8,9 @@ use serde::{
 };
 use serde_json::Value;
 
+/// What such an object is called in errors.
+pub(crate) const EACH_ONCE: &str = "a JSON object in which each name stands once";
+
 /// The members of an object. A name that stands twice is an error: of two readers one may take the first and the other
 /// the last, and they would have read two messages.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Members<V> {
     type Value = Unique<V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object in which each name stands once")
+        f.write_str(EACH_ONCE)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique<V>, A::Error> {

@@ -15,6 +15,7 @@
 //! without its Rust type. Nothing here prints: the `tidewire` command does, and any other program may.
 
 mod api;
+pub mod bench;
 mod consumers;
 mod dead_letters;
 mod diff;

@@ -137,6 +137,16 @@ impl Breaker {
         self.shared.changed.notify_waiters();
     }
 
+    /// Lets a message pass if the breaker is closed.
+    pub(crate) fn admitted_at_once(&self) -> Option<Admitted> {
+        let closed = self.state() == CircuitState::Closed;
+        closed.then(|| Admitted {
+            breaker: self.clone(),
+            probe: false,
+            told: false,
+        })
+    }
+
     /// Waits until a message may be handled.
     pub(crate) async fn admitted(&self) -> Admitted {
         loop {
@@ -280,7 +290,12 @@ impl Admitted {
     /// What it needed was there, whatever else came of it.
     pub(crate) fn available(mut self) {
         self.told = true;
-        self.breaker.tell(|circuit, _| circuit.available(self.probe));
+        if self.probe {
+            self.breaker.tell(|circuit, _| circuit.available(true));
+        } else {
+            // It opens and closes nothing.
+            self.breaker.circuit().available(false);
+        }
     }
 
     /// What it needed was unavailable.

@@ -9,6 +9,7 @@ mod current;
 mod from_env;
 mod nats_context;
 mod refusals;
+mod replies;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,9 +19,12 @@ use tidewire_core::{Format, Outgoing};
 
 use crate::{
     ask::AskError,
+    health::Health,
+    metrics::Sends,
     packing::Sizes,
     publish_error::PublishError,
-    sender::{Sender, Stored},
+    schemas::Schemas,
+    sender::{Sender, Sending, Stored},
 };
 
 pub use api::ApiError;
@@ -30,6 +34,7 @@ use current::Current;
 pub(crate) use current::{End, Living};
 pub(crate) use refusals::{Heard as RefusalsHeard, Refusals};
 pub use refusals::{Operation, Refusal};
+pub(crate) use replies::{Replies, Reply, Unanswered};
 
 /// A connection to NATS: the client, where its JetStream is, and what the server refused on it.
 ///
@@ -96,7 +101,15 @@ impl Connection {
 
     /// What is sent through it here is written already.
     fn sender(&self) -> Sender {
-        Sender::new(self.clone(), "", Format::default(), Sizes::default())
+        Sender::new(Sending {
+            connection: self.clone(),
+            service: String::new(),
+            format: Format::default(),
+            schemas: Schemas::default(),
+            sends: Sends::default(),
+            health: Health::default(),
+            sizes: Sizes::default(),
+        })
     }
 
     /// The prefix of JetStream's API subjects, such as `$JS.API` or `$JS.hub.API`.
@@ -106,6 +119,16 @@ impl Connection {
 
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// What the client of now is answered.
+    pub(crate) fn replies(&self) -> Replies {
+        self.current.replies()
+    }
+
+    /// The largest message that the server takes, in bytes.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.current.max_payload()
     }
 
     /// The client of now, and which one it is.
@@ -139,10 +162,11 @@ impl Connection {
 
 impl From<Client> for Connection {
     fn from(client: Client) -> Self {
+        let refusals = Refusals::default();
         Self {
-            current: Current::new(client, None, None),
+            current: Current::new(client, None, None, &refusals),
             api_prefix: API_PREFIX.into(),
-            refusals: Refusals::default(),
+            refusals,
         }
     }
 }

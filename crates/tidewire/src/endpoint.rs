@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use tidewire_core::{Class, ErrorBody, Failure, Kind, MessageName, Outcome, Outgoing, Reply, Subject, wire};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -42,7 +41,6 @@ pub(crate) async fn serve(wiring: Wiring, route: Route, requests: Hearing, stats
             let refusal = answer(request, &route, &sender).await;
             stats.handled(began.elapsed(), refusal.as_ref());
         }
-        .boxed()
     });
     feed(crew, most, requests, wiring.stop.clone()).await;
 }
@@ -64,7 +62,7 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
         }
     };
     let attempted = run.instrument(span.clone()).await;
-    let (outcome, answer) = fitting(attempted, sender.client().max_payload());
+    let (outcome, answer) = fitting(attempted, sender.connection().max_payload());
     spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
     let reply = reply_to(handler, subject, &outbox).and_then(|reply| {
         let written = match (outcome.refusal(), answer) {

@@ -23,6 +23,11 @@ pub(crate) async fn feed(crew: Crew<Message>, most: usize, mut messages: Hearing
             message = messages.next(), if !full => {
                 let Some(message) = message else { break };
                 crew.push(message);
+                // Whatever has come already, as far as there is room.
+                for _ in crew.len()..=most {
+                    let Some(message) = messages.come() else { break };
+                    crew.push(message);
+                }
             }
         }
     }

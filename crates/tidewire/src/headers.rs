@@ -52,16 +52,17 @@ pub(crate) fn pairs(headers: Option<&HeaderMap>) -> impl Iterator<Item = (&str, 
 
 /// The trace that a message belongs to.
 pub(crate) fn trace_context(headers: Option<&HeaderMap>) -> TraceContext {
-    let take = |name| {
-        headers
-            .and_then(|headers| header(headers, name))
-            .map(str::to_owned)
-    };
-    TraceContext {
-        parent: take(wire::TRACEPARENT),
-        state: take(wire::TRACESTATE),
-        baggage: take(wire::BAGGAGE),
+    let mut trace = TraceContext::default();
+    for (name, value) in pairs(headers) {
+        let field = match name.len() {
+            11 if name.eq_ignore_ascii_case(wire::TRACEPARENT) => &mut trace.parent,
+            10 if name.eq_ignore_ascii_case(wire::TRACESTATE) => &mut trace.state,
+            7 if name.eq_ignore_ascii_case(wire::BAGGAGE) => &mut trace.baggage,
+            _ => continue,
+        };
+        field.get_or_insert_with(|| value.to_owned());
     }
+    trace
 }
 
 #[cfg(test)]

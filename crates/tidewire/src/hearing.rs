@@ -2,16 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    pin::Pin,
-    task::{Context, Poll},
+    future::{pending, poll_fn},
+    task::Poll,
     time::Duration,
 };
 
 use async_nats::{Message, SubscribeError, Subscriber};
-use futures_util::{
-    Stream, StreamExt,
-    stream::{SelectAll, select_all},
-};
+use futures_util::{FutureExt, StreamExt};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -42,7 +39,9 @@ pub(crate) struct Heard {
 pub(crate) struct Hearing {
     nats: Connection,
     subjects: Vec<Heard>,
-    now: SelectAll<Subscribed>,
+    now: Vec<Subscribed>,
+    /// Whose turn it is among them.
+    turn: usize,
     /// Changes when there may be a new client; seen up to the moment of subscribing.
     connections: watch::Receiver<u64>,
     /// The server was asked to send no more.
@@ -75,7 +74,8 @@ impl Hearing {
             refusals: nats.refusals().heard(),
             nats,
             subjects,
-            now: SelectAll::new(),
+            now: Vec::new(),
+            turn: 0,
             connections: wiring.connections.clone(),
             drained: false,
             refused: BTreeMap::new(),
@@ -91,7 +91,7 @@ impl Hearing {
         for place in 0..self.subjects.len() {
             subscriptions.push(self.subscription(place).await?);
         }
-        self.now = select_all(subscriptions);
+        self.now = subscriptions;
         Ok(())
     }
 
@@ -118,12 +118,12 @@ impl Hearing {
             tokio::select! {
                 biased;
                 refusal = self.refusals.next(concerns) => self.refuse(&refusal),
-                message = self.now.next(), if !self.now.is_empty() => {
+                message = of_any(&mut self.now, &mut self.turn), if !self.now.is_empty() => {
                     if message.is_some() {
                         return message;
                     }
                 }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.go_on().await,
+                () = at(due) => self.go_on().await,
                 changed = self.connections.changed(), if self.now.is_empty() => {
                     if changed.is_err() {
                         // Nobody counts connections any more: the service is over.
@@ -138,13 +138,17 @@ impl Hearing {
         }
     }
 
+    /// A message that has come already.
+    pub(crate) fn come(&mut self) -> Option<Message> {
+        of_any(&mut self.now, &mut self.turn).now_or_never().flatten()
+    }
+
     /// Forgets a subscription that the server does not serve: it would be made a second time beside the next one.
     fn refuse(&mut self, refusal: &Refusal) {
         let Some(place) = place_of(&self.subjects, refusal) else {
             return;
         };
-        let others = std::mem::take(&mut self.now).into_iter();
-        self.now = select_all(others.filter(|subscribed| subscribed.place != place));
+        self.now.retain(|subscribed| subscribed.place != place);
         self.refused
             .insert(place, Next::Try(Instant::now() + AGAIN_AFTER));
         let text = format!("nothing is heard there: {refusal}");
@@ -199,11 +203,37 @@ impl Next {
     }
 }
 
-impl Stream for Subscribed {
-    type Item = Message;
+/// The next message of any subscription; `None` when all have ended, which are forgotten.
+async fn of_any(now: &mut Vec<Subscribed>, turn: &mut usize) -> Option<Message> {
+    poll_fn(|cx| {
+        let mut left = now.len();
+        while left > 0 {
+            *turn = (*turn + 1) % now.len();
+            match now[*turn].subscriber.poll_next_unpin(cx) {
+                Poll::Ready(Some(message)) => return Poll::Ready(Some(message)),
+                Poll::Ready(None) => {
+                    now.swap_remove(*turn);
+                    // Another one is in its place, or none.
+                    *turn = 0;
+                    left = now.len();
+                }
+                Poll::Pending => left -= 1,
+            }
+        }
+        if now.is_empty() {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.subscriber.poll_next_unpin(context)
+/// Returns at that time; without one never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_nats::Message;
-use futures_util::FutureExt;
 use tracing::Instrument;
 
 use crate::{
@@ -21,7 +20,7 @@ pub(crate) async fn listen(wiring: Wiring, route: Route, events: Hearing) {
     let (sender, route) = (wiring.sender.clone(), Arc::new(route));
     let crew = Crew::new(wiring.pool.clone(), route.concurrency, move |message: Message| {
         let (route, sender) = (route.clone(), sender.clone());
-        async move { hear(message, &route, &sender).await }.boxed()
+        async move { hear(message, &route, &sender).await }
     });
     feed(crew, most, events, wiring.stop.clone()).await;
 }

@@ -102,7 +102,7 @@ impl Sender {
         let Some(most) = self.sizes().claim_check_above else {
             return false;
         };
-        outgoing.body.len() > most || size(outgoing) > self.client().max_payload()
+        outgoing.body.len() > most || size(outgoing) > self.connection().max_payload()
     }
 
     #[cfg(feature = "zstd")]

@@ -6,7 +6,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -28,6 +28,19 @@ const MOST_EXTRA: usize = 512;
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     inner: Arc<Inner>,
+}
+
+/// The same for those who must not keep it alive.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakPool(Weak<Inner>);
+
+impl WeakPool {
+    /// The pool, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Pool> {
+        Some(Pool {
+            inner: self.0.upgrade()?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -64,6 +77,11 @@ impl Pool {
     /// Runs `task` on one of the threads, to its end or until the pool stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.inner.executor.spawn(task).detach();
+    }
+
+    /// The pool, for its own tasks.
+    pub(crate) fn weak(&self) -> WeakPool {
+        WeakPool(Arc::downgrade(&self.inner))
     }
 
     /// What to count up whenever something is done.

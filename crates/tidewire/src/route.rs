@@ -1,13 +1,13 @@
 //! A handler without its types: what it takes, what it sends, and how to call it.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::poll_immediate};
 use serde_json::value::{RawValue, to_raw_value};
 use tidewire_core::{
     Class, EventSet, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage, Validity,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     batch::{self, BatchArgument, Gather, SettlesEach},
@@ -213,7 +213,14 @@ impl Route {
     /// The same where nobody waits for an answer; an attempt that takes longer than `limit` is cut off.
     pub(crate) async fn attempt_within(&self, delivery: Delivery, limit: Duration) -> Outcome {
         let attempted = self.attempts.begins(&delivery);
-        let outcome = match timeout(limit, self.attempt_uncounted(delivery)).await {
+        let began = Instant::now();
+        let mut attempt = pin!(self.attempt_uncounted(delivery));
+        // Nearly all handlers that do not wait are done at the first look, and no timer is set for them.
+        let ended = match poll_immediate(&mut attempt).await {
+            Some(ended) => Ok(ended),
+            None => timeout(limit.saturating_sub(began.elapsed()), attempt).await,
+        };
+        let outcome = match ended {
             Ok((outcome, _)) => outcome,
             Err(_) => Outcome::TimedOut(limit),
         };

@@ -8,6 +8,9 @@ use tokio_util::sync::DropGuard;
 
 use crate::{bus::Bus, monitor::Monitor, start_error::StartError, tally::Tally, wiring::Wiring};
 
+/// How long the acks that are said may take on their way into the client.
+const SAID_WITHIN: Duration = Duration::from_secs(5);
+
 /// A service that runs until it is stopped, or dropped: then it takes no more work, and nobody waits for the rest.
 #[derive(Debug)]
 pub struct Running {
@@ -152,7 +155,7 @@ impl Running {
     }
 
     /// Takes no more work, gives back what has not begun, finishes what has, and returns once the server has every
-    /// ack; at the latest five seconds after the grace period.
+    /// ack; at the latest ten seconds after the grace period.
     ///
     /// # Errors
     /// [`StopError`] where handlers outlast the grace period or the server does not answer. Nothing is lost: what was
@@ -163,6 +166,9 @@ impl Running {
         self.wiring.tasks.close();
         let tasks = self.wiring.tasks.clone();
         let finished = timeout(self.grace, tasks.wait()).await;
+        // Where the client takes nothing any more, the round trip below says so.
+        let said = self.wiring.unheard.flush(&self.wiring.sender);
+        drop(timeout(SAID_WITHIN, said).await);
         self.wiring.over.cancel();
         let confirmed = self.wiring.sender.round_trip().await;
         if let Some(monitor) = self.monitor.take() {

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, RequestErrorKind, Subject};
+use async_nats::{Client, RequestErrorKind, StatusCode, Subject, client::PublishErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tidewire_core::{
-    EncodeError, ErrorBody, Extras, Format, Kind, Message, Outgoing, Reply, Stamp, TraceContext, wire,
+    EncodeError, ErrorBody, Extras, Format, Kind, Message, Outgoing, Reply as Answer, Stamp, TraceContext,
+    wire,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
@@ -15,7 +16,7 @@ use tracing::Instrument;
 use crate::{
     ask::AskError,
     clock,
-    connection::{Connection, Refusal},
+    connection::{Connection, Refusal, Reply, Unanswered},
     headers::{header, header_map, pairs},
     health::Health,
     metrics::Sends,
@@ -35,8 +36,6 @@ const ROUND_TRIP: Duration = Duration::from_secs(5);
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a permission that was missing is remembered where nobody sends again what lacked it.
 const REMEMBERED: Duration = Duration::from_secs(30);
-/// How often the count of connections is read while a confirmation is awaited; the client has nothing to await.
-const LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -53,17 +52,23 @@ pub struct Stored {
 
 /// Sends in the name of one service.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender {
-    connection: Connection,
-    service: Arc<str>,
+pub(crate) struct Sender(Arc<Sending>);
+
+/// What a service sends with: made once, for everything that sends to share.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) connection: Connection,
+    pub(crate) service: String,
     /// How it writes.
-    format: Format,
-    schemas: Schemas,
-    sends: Sends,
+    pub(crate) format: Format,
+    /// What its messages are held against.
+    pub(crate) schemas: Schemas,
+    /// Where what it sends is counted.
+    pub(crate) sends: Sends,
     /// Where it says what it may not send.
-    health: Health,
+    pub(crate) health: Health,
     /// What it makes smaller, and how large what it reads may become.
-    sizes: Sizes,
+    pub(crate) sizes: Sizes,
 }
 
 #[derive(Deserialize)]
@@ -86,30 +91,8 @@ struct ApiError {
 }
 
 impl Sender {
-    pub(crate) fn new(connection: Connection, service: &str, format: Format, sizes: Sizes) -> Self {
-        Self {
-            connection,
-            service: service.into(),
-            format,
-            schemas: Schemas::default(),
-            sends: Sends::default(),
-            health: Health::default(),
-            sizes,
-        }
-    }
-
-    /// Counts what it sends from now on, and tells `health` of what it may not.
-    pub(crate) fn counted(self, sends: Sends, health: Health) -> Self {
-        Self {
-            sends,
-            health,
-            ..self
-        }
-    }
-
-    /// The same, which holds messages against their schemas.
-    pub(crate) fn with(self, schemas: Schemas) -> Self {
-        Self { schemas, ..self }
+    pub(crate) fn new(sending: Sending) -> Self {
+        Self(Arc::new(sending))
     }
 
     /// Writes a message, unless it breaks its schema.
@@ -119,24 +102,24 @@ impl Sender {
         stamp: Stamp,
         extras: Extras,
     ) -> Result<Outgoing, EncodeError> {
-        self.schemas.check_sent(message)?;
+        self.0.schemas.check_sent(message)?;
         Outgoing::message(message, stamp, extras)
     }
 
     pub(crate) fn service(&self) -> &str {
-        &self.service
+        &self.0.service
     }
 
     pub(crate) fn schemas(&self) -> &Schemas {
-        &self.schemas
+        &self.0.schemas
     }
 
     pub(crate) fn format(&self) -> Format {
-        self.format
+        self.0.format
     }
 
     pub(crate) fn sizes(&self) -> &Sizes {
-        &self.sizes
+        &self.0.sizes
     }
 
     /// The stamp of a message that follows from no other.
@@ -153,11 +136,11 @@ impl Sender {
     }
 
     pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+        &self.0.connection
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.connection.client()
+        self.0.connection.client()
     }
 
     /// Publishes what nobody confirms, such as an ack. A client that has died is waited out: what ran when it died is
@@ -167,10 +150,10 @@ impl Sender {
         subject: Subject,
         payload: Bytes,
     ) -> Result<(), async_nats::PublishError> {
-        let living = self.connection.living();
+        let living = self.0.connection.living();
         let told = living.client.publish(subject.clone(), payload.clone()).await;
         let Err(error) = told else { return Ok(()) };
-        match timeout(RENEWED_WITHIN, self.connection.after(living.generation)).await {
+        match timeout(RENEWED_WITHIN, self.0.connection.after(living.generation)).await {
             Ok(Some(next)) => next.client.publish(subject, payload).await,
             Ok(None) | Err(_) => Err(error),
         }
@@ -194,7 +177,7 @@ impl Sender {
         let stored = storing.instrument(span.clone()).await;
         spans::ended(&span, stored.as_ref().err().map(PublishError::class));
         let name = outgoing.subject.name();
-        self.sends.published(name.as_str(), &stored);
+        self.0.sends.published(name.as_str(), &stored);
         match &stored {
             Ok(_) => self.permitted(name.as_str(), None),
             Err(PublishError::NotPermitted(refusal)) => self.permitted(name.as_str(), Some(refusal)),
@@ -205,13 +188,14 @@ impl Sender {
 
     /// A service that may not send what it declares is not ready: until it may, or nobody tries.
     fn permitted(&self, name: &str, refusal: Option<&Refusal>) {
-        if refusal.is_none() && self.health.is_well() {
+        let health = &self.0.health;
+        if refusal.is_none() && health.is_well() {
             return;
         }
         let cause = format!("permission-{name}");
         match refusal {
-            None => self.health.recovers(&cause),
-            Some(refusal) => self.health.ails_for(REMEMBERED, &cause, refusal.to_string()),
+            None => health.recovers(&cause),
+            Some(refusal) => health.ails_for(REMEMBERED, &cause, refusal.to_string()),
         }
     }
 
@@ -221,27 +205,27 @@ impl Sender {
         trace: Option<&TraceContext>,
         within: Duration,
     ) -> Result<Stored, PublishError> {
-        let name = outgoing.subject.name();
-        let (subject, stream) = (&*outgoing.published_to(), outgoing.stream());
-        let headers = spans::headers(outgoing, trace);
-        let headers = header_map(headers.chain([(wire::EXPECTED_STREAM, stream.as_str())]))?;
+        let (subject, stream) = (outgoing.published_to(), outgoing.stream());
+        let headers = || {
+            let headers = spans::headers(outgoing, trace);
+            header_map(headers.chain([(wire::EXPECTED_STREAM, &*stream)]))
+        };
         let deadline = Instant::now() + within;
+        let wire_subject = Subject::from(&*subject);
         let mut pause = FIRST_PAUSE;
         loop {
-            let request = async_nats::Request::new()
-                .headers(headers.clone())
-                .payload(outgoing.body.clone())
-                .timeout(Some(CONFIRMED_WITHIN));
-            let (refusals, client) = (self.connection.refusals(), self.client());
-            let sending = client.send_request(subject.to_owned(), request);
-            let sent = tokio::select! {
-                biased;
-                sent = refusals.publishing(subject, timeout_at(deadline, sending)) => sent?,
-                // The confirmation of a lost connection does not come any more; the id makes another try safe.
-                () = self.reconnected() => continue,
+            let replies = self.0.connection.replies();
+            let asking = replies.ask(wire_subject.clone(), headers()?, outgoing.body.clone(), true);
+            let answered = timeout_at(deadline.min(Instant::now() + CONFIRMED_WITHIN), asking).await;
+            let unconfirmed = || PublishError::Unconfirmed {
+                subject: subject.clone(),
+                within,
             };
-            let failed = match sent {
-                Ok(Ok(message)) => match stored(&message.payload, subject, &stream) {
+            let failed = match answered {
+                Ok(Ok(Reply::Message(message))) if message.status == Some(StatusCode::NO_RESPONDERS) => {
+                    no_stream(outgoing, &subject, within)
+                }
+                Ok(Ok(Reply::Message(message))) => match stored(&message.payload, &subject, &stream) {
                     // A leader is being elected, or an earlier try with this id is still on its way to the replicas.
                     Err(
                         error @ PublishError::Refused {
@@ -251,47 +235,28 @@ impl Sender {
                     ) => error,
                     done => return done,
                 },
-                Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+                Ok(Ok(Reply::Refused(refusal))) => return Err(refusal.into()),
+                // The confirmation of a lost connection does not come any more; the id makes another try safe.
+                Ok(Ok(Reply::Lost)) => continue,
+                Ok(Err(Unanswered::Unsent(error)))
+                    if error.kind() == PublishErrorKind::MaxPayloadExceeded =>
+                {
+                    let (size, most) = (outgoing.body.len(), self.0.connection.max_payload());
                     return Err(PublishError::TooLarge {
-                        subject: subject.into(),
+                        subject,
                         reason: format!(
-                            "{} bytes, and the server takes {}, headers included; {}",
-                            outgoing.body.len(),
-                            self.client().max_payload(),
-                            self.sizes.remedy()
+                            "{size} bytes, and the server takes {most}, headers included; {}",
+                            self.0.sizes.remedy()
                         ),
                     });
                 }
-                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders && outgoing.queued => {
-                    PublishError::NoQueue {
-                        subject: subject.into(),
-                        context: name.context_name().to_string(),
-                        within,
-                    }
-                }
-                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => PublishError::NoStream {
-                    subject: subject.into(),
-                    context: name.context_name().to_string(),
-                    within,
-                },
-                Ok(Err(_)) | Err(_) => PublishError::Unconfirmed {
-                    subject: subject.into(),
-                    within,
-                },
+                Ok(Err(_)) | Err(_) => unconfirmed(),
             };
             if Instant::now() + pause >= deadline {
                 return Err(failed);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Returns when the connection is another one.
-    async fn reconnected(&self) {
-        let before = self.connection.living().connects();
-        while self.connection.living().connects() == before {
-            sleep(LOOK).await;
         }
     }
 
@@ -307,7 +272,7 @@ impl Sender {
         let answered = asking.instrument(span.clone()).await;
         spans::ended(&span, answered.as_ref().err().map(AskError::class));
         let name = outgoing.subject.name();
-        self.sends.asked(name.as_str(), &answered);
+        self.0.sends.asked(name.as_str(), &answered);
         match &answered {
             Err(AskError::NotPermitted(refusal)) => self.permitted(name.as_str(), Some(refusal)),
             Ok(_) | Err(AskError::Refused { .. }) => self.permitted(name.as_str(), None),
@@ -324,38 +289,28 @@ impl Sender {
     ) -> Result<R, AskError> {
         let subject = || outgoing.subject.as_str().to_owned();
         let headers = header_map(spans::headers(outgoing, trace))?;
-        let request = async_nats::Request::new()
-            .headers(headers)
-            .payload(outgoing.body.clone())
-            .timeout(Some(within));
-        // The client's own limit starts once the request is in its queue; while it is disconnected that may be never.
-        let deadline = Instant::now() + within;
-        let client = self.client();
-        let sending = timeout_at(deadline, client.send_request(subject(), request));
-        let sent = self
-            .connection
-            .refusals()
-            .publishing(outgoing.subject.as_str(), sending)
-            .await?;
-        let message = match sent {
-            Ok(Ok(message)) => message,
-            Ok(Err(error)) => {
+        let replies = self.0.connection.replies();
+        let sent = Subject::from(outgoing.subject.as_str());
+        let asking = replies.ask(sent, headers, outgoing.body.clone(), false);
+        let client = |kind, text: &str| AskError::Client {
+            subject: subject(),
+            source: async_nats::RequestError::with_source(kind, text.to_owned()),
+        };
+        let message = match timeout(within, asking).await {
+            Ok(Ok(Reply::Message(message))) => message,
+            Ok(Ok(Reply::Refused(refusal))) => return Err(refusal.into()),
+            Ok(Err(Unanswered::Unsent(error))) => {
                 return Err(match error.kind() {
-                    RequestErrorKind::NoResponders => AskError::NoResponders { subject: subject() },
-                    RequestErrorKind::MaxPayloadExceeded => AskError::TooLarge {
+                    PublishErrorKind::MaxPayloadExceeded => AskError::TooLarge {
                         subject: subject(),
                         size: outgoing.body.len(),
-                        limit: self.client().max_payload(),
+                        limit: self.0.connection.max_payload(),
                     },
-                    RequestErrorKind::TimedOut => AskError::TimedOut {
-                        subject: subject(),
-                        within,
-                    },
-                    _ => AskError::Client {
-                        subject: subject(),
-                        source: error,
-                    },
+                    _ => client(RequestErrorKind::Other, &error.to_string()),
                 });
+            }
+            Ok(Ok(Reply::Lost) | Err(Unanswered::Ended)) => {
+                return Err(client(RequestErrorKind::Other, "the client has ended"));
             }
             Err(_) => {
                 return Err(AskError::TimedOut {
@@ -364,10 +319,14 @@ impl Sender {
                 });
             }
         };
-        let read = Reply::read(pairs(message.headers.as_ref()), &message.payload, clock::now());
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(AskError::NoResponders { subject: subject() });
+        }
+        let read = Answer::read(pairs(message.headers.as_ref()), &message.payload, clock::now());
         let read = read.and_then(|answer| {
             if answer.is_ok() {
-                self.schemas
+                self.0
+                    .schemas
                     .check_answer(outgoing.subject.name().as_str(), &message)?;
             }
             Ok(answer)
@@ -420,6 +379,26 @@ impl Sender {
             Ok::<_, async_nats::Error>(())
         };
         timeout(ROUND_TRIP, there_and_back).await?
+    }
+}
+
+fn no_stream(outgoing: &Outgoing, subject: &str, within: Duration) -> PublishError {
+    let (subject, context) = (
+        subject.to_owned(),
+        outgoing.subject.name().context_name().to_string(),
+    );
+    if outgoing.queued {
+        PublishError::NoQueue {
+            subject,
+            context,
+            within,
+        }
+    } else {
+        PublishError::NoStream {
+            subject,
+            context,
+            within,
+        }
     }
 }
 

@@ -1,4 +1,7 @@
-//! Acks that may have gone down with a connection are said again on the next one.
+//! Acks on their way, and acks that may have gone down with a connection: those are said again on the next one.
+//!
+//! Handlers run on threads of their own. What they settle is published from the runtime of the connection, as many at a
+//! time as have come together: a hand-over for each of them would cost more than the ack.
 //!
 //! No server answers an ack. Until a message to ourselves has made its way behind it nobody knows that it arrived, and
 //! where it did not, a message that was handled would run again after its ack wait.
@@ -12,7 +15,7 @@ use std::{
 use async_nats::Subject;
 use bytes::Bytes;
 use tokio::{
-    sync::Notify,
+    sync::{Mutex as AsyncMutex, Notify},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -24,10 +27,19 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// The last words on messages, until the server has surely heard them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unheard {
-    words: Arc<Mutex<VecDeque<Word>>>,
-    /// Rings when there is a first one.
-    first: Arc<Notify>,
+pub(crate) struct Unheard(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Not published yet.
+    unsaid: Mutex<Vec<Word>>,
+    /// Published, and perhaps not heard.
+    said: Mutex<VecDeque<Word>>,
+    /// Held while words are published.
+    saying: AsyncMutex<()>,
+    /// Rings when there is a first one that is unsaid, and a first one that was said.
+    first_unsaid: Notify,
+    first_said: Notify,
 }
 
 /// What was said of one message. Saying it twice is saying it once: the server forgets a message with the first.
@@ -40,44 +52,86 @@ struct Word {
 }
 
 impl Unheard {
-    /// Keeps a word that is about to be said, to say it again if need be before `until`.
-    pub(crate) fn keep(&self, ack: Subject, payload: Bytes, until: Instant) {
-        let mut words = self.lock();
-        words.push_back(Word { ack, payload, until });
-        if words.len() == 1 {
-            self.first.notify_one();
+    /// Says a word soon, and again if need be before `until`.
+    pub(crate) fn say(&self, ack: Subject, payload: Bytes, until: Instant) {
+        let mut unsaid = lock(&self.0.unsaid);
+        unsaid.push(Word { ack, payload, until });
+        let is_first = unsaid.len() == 1;
+        drop(unsaid);
+        if is_first {
+            self.0.first_unsaid.notify_one();
         }
     }
 
-    /// Forgets what the server has heard, and says again what a lost connection may have cost, until the service is over.
+    /// Publishes what is unsaid; when it returns the client has all of it.
+    pub(crate) async fn flush(&self, sender: &Sender) {
+        let _saying = self.0.saying.lock().await;
+        let words = std::mem::take(&mut *lock(&self.0.unsaid));
+        let leaving: Vec<_> = words
+            .iter()
+            .map(|word| (word.ack.clone(), word.payload.clone()))
+            .collect();
+        // On record before they leave: what is published while the connection goes down is said again.
+        {
+            let mut said = lock(&self.0.said);
+            if said.is_empty() && !words.is_empty() {
+                self.0.first_said.notify_one();
+            }
+            said.extend(words);
+        }
+        let mut client = sender.client();
+        for (ack, payload) in leaving {
+            if client.publish(ack.clone(), payload.clone()).await.is_ok() {
+                continue;
+            }
+            if let Err(error) = sender.tell(ack, payload).await {
+                tracing::warn!(%error, "messages could not be settled; the next connection hears it, or they come again");
+                return;
+            }
+            client = sender.client();
+        }
+    }
+
+    /// Says what is to be said, forgets what the server has heard, and says again what a lost connection may have cost,
+    /// until the service is over.
     pub(crate) async fn run(self, sender: Sender, over: CancellationToken) {
-        let repeating = async {
-            let connects = || sender.connection().living().connects();
-            let mut connection = connects();
+        let saying = async {
             loop {
-                self.first.notified().await;
-                while !self.lock().is_empty() {
-                    sleep(GATHER).await;
-                    let now = connects();
-                    if std::mem::replace(&mut connection, now) != now {
-                        self.say_again(&sender).await;
-                    }
-                    let said = self.lock().len();
-                    if sender.round_trip().await.is_ok() && connects() == connection {
-                        self.lock().drain(..said);
-                    }
-                }
+                self.0.first_unsaid.notified().await;
+                self.flush(&sender).await;
             }
         };
         tokio::select! {
-            () = repeating => {}
+            () = saying => {}
+            () = self.repeat(&sender) => {}
             () = over.cancelled() => {}
+        }
+    }
+
+    async fn repeat(&self, sender: &Sender) {
+        let connects = || sender.connection().living().connects();
+        let mut connection = connects();
+        loop {
+            self.0.first_said.notified().await;
+            while !lock(&self.0.said).is_empty() {
+                sleep(GATHER).await;
+                let now = connects();
+                if std::mem::replace(&mut connection, now) != now {
+                    self.say_again(sender).await;
+                }
+                let said = lock(&self.0.said).len();
+                // Those among them that are still being published are in the client before the message to ourselves.
+                drop(self.0.saying.lock().await);
+                if sender.round_trip().await.is_ok() && connects() == connection {
+                    lock(&self.0.said).drain(..said);
+                }
+            }
         }
     }
 
     async fn say_again(&self, sender: &Sender) {
         let words = {
-            let (mut words, now) = (self.lock(), Instant::now());
+            let (mut words, now) = (lock(&self.0.said), Instant::now());
             words.retain(|word| word.until > now);
             words.clone()
         };
@@ -92,8 +146,8 @@ impl Unheard {
             }
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Word>> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

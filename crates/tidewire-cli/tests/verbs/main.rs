@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
 
+mod bench;
 mod book;
 mod connection;
 mod dlq;

@@ -167,7 +167,7 @@ impl Connect {
         let (client, life) = self.client(&refusals).await?;
         Ok(Connection {
             api_prefix: self.api_prefix.as_str().into(),
-            current: Current::new(client, Some(self), Some(life)),
+            current: Current::new(client, Some(self), Some(life), &refusals),
             refusals,
         })
     }

@@ -11,7 +11,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Connect, ConnectError, Refusals};
+use super::{Connect, ConnectError, Refusals, replies::Replies};
 
 /// How often a client that was handed in is asked whether it lives.
 const WATCH: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ pub(super) struct Current {
 #[derive(Clone, Debug)]
 pub(crate) struct Living {
     pub(crate) client: Client,
+    /// What it is answered.
+    pub(crate) replies: Replies,
     /// How many clients the connection had before.
     pub(crate) generation: u64,
     /// How many connections those clients had.
@@ -102,8 +104,10 @@ impl Current {
         client: Client,
         connect: Option<Connect>,
         life: Option<watch::Receiver<Life>>,
+        refusals: &Refusals,
     ) -> Arc<Self> {
         let first = Living {
+            replies: Replies::new(client.clone(), refusals.clone()),
             client,
             generation: 0,
             earlier: 0,
@@ -118,6 +122,14 @@ impl Current {
 
     pub(super) fn now(&self) -> Living {
         self.now.borrow().clone()
+    }
+
+    pub(super) fn replies(&self) -> Replies {
+        self.now.borrow().replies.clone()
+    }
+
+    pub(super) fn max_payload(&self) -> usize {
+        self.now.borrow().client.max_payload()
     }
 
     pub(super) fn connect(&self) -> Option<&Connect> {
@@ -150,6 +162,7 @@ impl Current {
             self.now.send_replace(Living {
                 earlier: before.connects(),
                 generation: generation + 1,
+                replies: Replies::new(client.clone(), refusals.clone()),
                 client,
                 life: Some(life),
             });

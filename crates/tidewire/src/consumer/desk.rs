@@ -68,6 +68,13 @@ impl Desk {
         wire::letter_subject(&self.service, self.durable(), letter.as_str())
     }
 
+    /// Says in the log that the answer was no.
+    pub(super) fn report_done(&self, outcome: &Outcome, subject: &str, attempt: u32) {
+        if let Outcome::Failed(failure) = outcome {
+            tracing::debug!(handler = self.durable(), subject, attempt, %failure, "declined");
+        }
+    }
+
     /// Says what went wrong: in the log, and as an error event.
     pub(super) fn report(&self, failure: &Failure<'_>) {
         let Failure {
@@ -78,12 +85,7 @@ impl Desk {
         } = *failure;
         let (handler, class, error) = (self.durable(), outcome.class(), outcome.error());
         let then = match failure.verdict {
-            Verdict::Done => {
-                if let Outcome::Failed(failure) = outcome {
-                    tracing::debug!(handler, subject, attempt, %failure, "declined");
-                }
-                return;
-            }
+            Verdict::Done => return self.report_done(outcome, subject, attempt),
             Verdict::Retry { .. } if failure.is_last => "dead_letter",
             Verdict::Retry { .. } => "retry",
             Verdict::Hold { .. } => "hold",

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,46 +21,59 @@ use crate::sender::Sender;
 
 /// What is in hand: where each message is settled, how long it is surely ours, and how many bytes there are in all.
 #[derive(Clone, Debug)]
-pub(super) struct InHand {
+pub(super) struct InHand(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     /// How long after a sign of life the server delivers a message to somebody else.
     ack_wait: Duration,
-    state: Arc<Mutex<State>>,
-    /// Rings whenever a message is out of hand.
-    out: Arc<Notify>,
+    began: Instant,
+    state: Mutex<State>,
+    /// Rings when as few are in hand as somebody waits for.
+    out: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     next: u64,
     bytes: usize,
-    messages: HashMap<u64, Held>,
+    messages: HashMap<u64, Arc<Held>>,
+    /// The most messages that somebody waits to see in hand.
+    awaited: Option<usize>,
 }
 
+/// A message in hand; its times are nanoseconds since `began`, so that neither a handler that begins nor a mark
+/// waits for the other.
 #[derive(Debug)]
 struct Held {
     /// Where it is settled; `None` for one that is parked and nobody else can be given.
     ack: Option<Subject>,
     /// The lease: from then on the server may have given it to somebody else.
-    until: Instant,
+    until: AtomicU64,
     /// From then on it is no longer marked: its handler had its time.
-    patience: Option<Instant>,
+    patience: AtomicU64,
 }
+
+/// As long as it is in hand.
+const FOR_EVER: u64 = u64::MAX;
 
 /// One message in hand; it is out of hand when this is dropped.
 #[derive(Debug)]
 pub(super) struct Grip {
     in_hand: InHand,
+    held: Arc<Held>,
     id: u64,
     bytes: usize,
 }
 
 impl InHand {
     pub(super) fn new(ack_wait: Duration) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             ack_wait,
-            state: Arc::default(),
-            out: Arc::default(),
-        }
+            began: Instant::now(),
+            state: Mutex::default(),
+            out: Notify::new(),
+        }))
     }
 
     /// Takes a message in hand: from now on it is marked as in progress.
@@ -71,21 +87,28 @@ impl InHand {
     }
 
     fn hold(&self, ack: Option<Subject>, bytes: usize) -> Grip {
+        let held = Arc::new(Held {
+            ack,
+            until: AtomicU64::new(self.nanos(Instant::now() + self.0.ack_wait)),
+            patience: AtomicU64::new(FOR_EVER),
+        });
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
         state.bytes += bytes;
-        let held = Held {
-            ack,
-            until: Instant::now() + self.ack_wait,
-            patience: None,
-        };
-        state.messages.insert(id, held);
+        state.messages.insert(id, held.clone());
         Grip {
             in_hand: self.clone(),
+            held,
             id,
             bytes,
         }
+    }
+
+    /// A time as the messages keep it.
+    fn nanos(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.0.began).as_nanos();
+        u64::try_from(since).unwrap_or(FOR_EVER - 1)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -99,9 +122,13 @@ impl InHand {
     /// Returns once at most `most` messages are in hand.
     pub(super) async fn at_most(&self, most: usize) {
         loop {
-            let out = self.out.notified();
-            if self.len() <= most {
-                return;
+            let out = self.0.out.notified();
+            {
+                let mut state = self.lock();
+                if state.messages.len() <= most {
+                    return;
+                }
+                state.awaited = state.awaited.max(Some(most));
             }
             out.await;
         }
@@ -111,7 +138,7 @@ impl InHand {
     /// or waits for its turn. On the connection's side, so that no handler can stop it. A lease grows only once the
     /// server has surely heard.
     pub(super) async fn mark(self, sender: Sender, stop: CancellationToken) {
-        let mut tick = interval(self.ack_wait / 3);
+        let mut tick = interval(self.0.ack_wait / 3);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.tick().await;
         loop {
@@ -120,44 +147,39 @@ impl InHand {
                 _ = tick.tick() => {}
             }
             let began = Instant::now();
-            let ids: Vec<_> = self.lock().messages.keys().copied().collect();
-            let mut marked = Vec::with_capacity(ids.len());
-            for id in ids {
+            let all: Vec<_> = self.lock().messages.keys().copied().collect();
+            let mut marked = Vec::with_capacity(all.len());
+            for id in all {
                 // Settled meanwhile: a mark after its nak would replace the nak's delay.
-                let Some(ack) = self.to_mark(id, began) else {
+                let Some((held, ack)) = self.to_mark(id, began) else {
                     continue;
                 };
                 if let Err(error) = sender.client().publish(ack, Bytes::from_static(b"+WPI")).await {
                     tracing::warn!(%error, "a message could not be marked as in progress");
                 } else {
-                    marked.push(id);
+                    marked.push(held);
                 }
             }
             if !marked.is_empty() && sender.round_trip().await.is_ok() {
-                self.extend(&marked, began + self.ack_wait);
+                let until = self.nanos(began + self.0.ack_wait);
+                for held in marked {
+                    held.until.store(until, Ordering::Relaxed);
+                }
             }
         }
     }
 
-    /// Where a message is marked, if it is to be: a lease that has run out is nobody's to extend.
-    fn to_mark(&self, id: u64, now: Instant) -> Option<Subject> {
-        let state = self.lock();
-        let held = state.messages.get(&id)?;
-        let marked = held.until > now && held.patience.is_none_or(|until| until > now);
-        marked.then(|| held.ack.clone()).flatten()
-    }
-
-    fn extend(&self, ids: &[u64], until: Instant) {
-        let mut state = self.lock();
-        for id in ids {
-            if let Some(held) = state.messages.get_mut(id) {
-                held.until = until;
-            }
-        }
+    /// A message and where it is marked, if it is to be: a lease that has run out is nobody's to extend.
+    fn to_mark(&self, id: u64, now: Instant) -> Option<(Arc<Held>, Subject)> {
+        let held = self.lock().messages.get(&id)?.clone();
+        let now = self.nanos(now);
+        let marked = held.until.load(Ordering::Relaxed) > now && held.patience.load(Ordering::Relaxed) > now;
+        let ack = held.ack.clone().filter(|_| marked)?;
+        Some((held, ack))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,22 +189,19 @@ impl Grip {
     /// Between this look and the server's receipt of what follows the process may stand still; that window is as long
     /// as the operating system makes it.
     pub(super) fn holds(&self) -> bool {
-        let state = self.in_hand.lock();
-        let held = state.messages.get(&self.id);
-        held.is_some_and(|held| held.ack.is_none() || held.until > Instant::now())
+        let until = self.held.until.load(Ordering::Relaxed);
+        self.held.ack.is_none() || until > self.in_hand.nanos(Instant::now())
     }
 
     /// How long it is surely ours.
-    pub(super) fn until(&self) -> Option<Instant> {
-        let state = self.in_hand.lock();
-        state.messages.get(&self.id).map(|held| held.until)
+    pub(super) fn until(&self) -> Instant {
+        self.in_hand.0.began + Duration::from_nanos(self.held.until.load(Ordering::Relaxed))
     }
 
-    /// Marks it as in progress for this much longer and then no more; without a time for as long as it is in hand.
-    pub(super) fn patience(&self, time: Option<Duration>) {
-        if let Some(held) = self.in_hand.lock().messages.get_mut(&self.id) {
-            held.patience = time.and_then(|time| Instant::now().checked_add(time));
-        }
+    /// Marks it as in progress until then and no more; without a time for as long as it is in hand.
+    pub(super) fn patience(&self, until: Option<Instant>) {
+        let until = until.map_or(FOR_EVER, |until| self.in_hand.nanos(until));
+        self.held.patience.store(until, Ordering::Relaxed);
     }
 }
 
@@ -191,7 +210,11 @@ impl Drop for Grip {
         let mut state = self.in_hand.lock();
         state.messages.remove(&self.id);
         state.bytes -= self.bytes;
+        let left = state.messages.len();
+        let rings = state.awaited.take_if(|most| left <= *most).is_some();
         drop(state);
-        self.in_hand.out.notify_waiters();
+        if rings {
+            self.in_hand.0.out.notify_waiters();
+        }
     }
 }

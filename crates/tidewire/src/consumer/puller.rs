@@ -52,7 +52,8 @@ const UNSUBSCRIBED_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Puller {
     wiring: Wiring,
-    js: JetStream,
+    /// What reads an ack subject; away only while it does.
+    js: Option<JetStream>,
     spec: ConsumerSpec,
     /// Its stream, for each message to share.
     stream: Arc<str>,
@@ -88,7 +89,7 @@ impl Puller {
         let largest = wiring.sender.client().max_payload() + OVERHEAD;
         Self {
             wiring: wiring.clone(),
-            js: wiring.sender.connection().jetstream(),
+            js: Some(wiring.sender.connection().jetstream()),
             stream: spec.stream.as_str().into(),
             created: Timestamp::default(),
             demand: Demand::new(work.desk.route.concurrency, BUDGET, largest, work.ack_wait),
@@ -250,7 +251,13 @@ impl Puller {
                 return self.ended(connections, error.to_string()).await;
             }
             let work = self.work.clone();
-            let allowed = self.forbidden.unwrap_or(now);
+            let mut next_look = silent_at.min(now + work.ack_wait / 4);
+            if self.not_before > now {
+                next_look = next_look.min(self.not_before);
+            }
+            if let Some(allowed) = self.forbidden {
+                next_look = next_look.min(allowed);
+            }
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Left::Stopped,
@@ -278,18 +285,20 @@ impl Puller {
                     self.forbidden = Some(self.not_before + REFUSED_WITHIN);
                     self.wiring.health.ails(&self.cause(), format!("nothing more is pulled: {refusal}"));
                 }
-                () = sleep_until(allowed), if self.forbidden.is_some() => {
-                    self.forbidden = None;
-                    self.wiring.health.recovers(&self.cause());
-                }
-                () = sleep_until(silent_at) => {
-                    silent_at = Instant::now() + SILENCE;
-                    self.demand.reset();
+                // One timer for all that comes with time: the loop is run through for every few messages.
+                () = sleep_until(next_look) => {
+                    let now = Instant::now();
+                    if now >= silent_at {
+                        silent_at = now + SILENCE;
+                        self.demand.reset();
+                    }
+                    if self.forbidden.is_some_and(|allowed| allowed <= now) {
+                        self.forbidden = None;
+                        self.wiring.health.recovers(&self.cause());
+                    }
                 }
                 () = work.at_most(held / 2), if held > 0 => {}
                 () = work.desk.gate.opens(), if !open => {}
-                () = sleep(work.ack_wait / 4) => {}
-                () = sleep_until(self.not_before), if self.not_before > now => {}
             }
         }
     }
@@ -391,12 +400,19 @@ impl Puller {
         };
         let wrapped = jetstream::Message {
             message,
-            context: self.js.clone(),
+            // What it says of itself is read; nothing is sent through it.
+            context: self.js.take()?,
         };
         let admitted = self
             .admission
             .as_mut()
             .map(|admission| admission.admit(&self.stream, &wrapped));
+        let read = match &admitted {
+            None | Some(Admitted::Handle(..)) => self.read(&wrapped),
+            Some(Admitted::Done | Admitted::Nothing) => None,
+        };
+        let jetstream::Message { message, context } = wrapped;
+        self.js = Some(context);
         let (seat, delivery) = match admitted {
             None => (None, None),
             Some(Admitted::Handle(seat, delivery)) => (Some(seat), Some(delivery)),
@@ -406,7 +422,23 @@ impl Puller {
             }
             Some(Admitted::Nothing) => return None,
         };
-        let (counted, stored) = match wrapped.info() {
+        let (counted, stored) = read?;
+        let grip = self.work.in_hand.take(ack.clone(), bytes);
+        tracing::trace!(target: "tidewire::walk", "in hand");
+        Some(Job {
+            message: message.into(),
+            ack,
+            delivery: delivery.unwrap_or(counted),
+            stored,
+            created: self.created,
+            grip,
+            seat,
+        })
+    }
+
+    /// The number of a delivery, and where its message is stored.
+    fn read(&self, message: &jetstream::Message) -> Option<(u64, StoredAt)> {
+        match message.info() {
             Ok(info) => {
                 let stored = StoredAt {
                     stream: self.stream.clone(),
@@ -416,24 +448,14 @@ impl Puller {
                 if info.delivered == 1 {
                     self.spec.received.came(info.stream_sequence);
                 }
-                (u64::try_from(info.delivered).unwrap_or(1), stored)
+                Some((u64::try_from(info.delivered).unwrap_or(1), stored))
             }
             Err(error) => {
-                tracing::warn!(%error, %ack, "a message whose ack subject cannot be read comes again");
-                return None;
+                let ack = message.reply.as_deref();
+                tracing::warn!(%error, ack, "a message whose ack subject cannot be read comes again");
+                None
             }
-        };
-        let grip = self.work.in_hand.take(ack.clone(), bytes);
-        tracing::trace!(target: "tidewire::walk", "in hand");
-        Some(Job {
-            message: wrapped.message.into(),
-            ack,
-            delivery: delivery.unwrap_or(counted),
-            stored,
-            created: self.created,
-            grip,
-            seat,
-        })
+        }
     }
 
     /// Ends the subscription after the last message that the server may have sent already.

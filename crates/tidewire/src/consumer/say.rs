@@ -73,15 +73,15 @@ impl Job {
 
     async fn tell(self, said: Said, desk: &Desk) {
         let payload = said.payload();
-        // A nak that is lost costs a longer delay; one that is said twice might end a run of somebody else.
-        if !matches!(said, Said::Nak(_))
-            && let Some(until) = self.grip.until()
-        {
-            desk.unheard.keep(self.ack.clone(), payload.clone(), until);
-        }
+        let until = self.grip.until();
         // Out of hand first: a mark that came after a nak would replace its delay.
         drop(self.grip);
-        send(&desk.sender, self.ack, payload).await;
+        if matches!(said, Said::Nak(_)) {
+            // One that is lost costs a longer delay; one that is said twice might end a run of somebody else.
+            send(&desk.sender, self.ack, payload).await;
+        } else {
+            desk.unheard.say(self.ack, payload, until);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tidewire_core::{
     dead_letter::{Act, LetterId, Record, Trouble},
     settlement::{After, Effect, Input, Keep, State, UNANSWERED},
 };
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
@@ -78,7 +79,6 @@ struct Case<'a> {
     message: Arc<Message>,
     stored: StoredAt,
     created: Timestamp,
-    letter: LetterId,
     replay: Option<Replay>,
     /// Until its handler has run, and while no breaker holds it back.
     pass: Option<Pass>,
@@ -92,7 +92,6 @@ impl<'a> Case<'a> {
     async fn open(job: Job, pass: Pass, desk: &'a Desk) -> Result<Self, (Job, Said)> {
         let mut case = Self {
             desk,
-            letter: LetterId::of(&job.stored.stream, job.created, job.stored.sequence),
             message: job.message.clone(),
             stored: job.stored.clone(),
             created: job.created,
@@ -272,7 +271,7 @@ impl<'a> Case<'a> {
     fn run_id(&self) -> LetterId {
         match &self.replay {
             Some(replay) => replay.run_id(),
-            None => self.letter.clone(),
+            None => self.place(),
         }
     }
 
@@ -296,7 +295,9 @@ impl<'a> Case<'a> {
             .and_then(|failed| failed.traceparent.as_deref());
         let replayed = self.replay.as_ref().and_then(Replay::traceparent);
         let span = spans::process(&delivery, &desk.route, failed_before.or(replayed));
-        self.job.grip.patience(Some(desk.time_limit));
+        self.job
+            .grip
+            .patience(Instant::now().checked_add(desk.time_limit));
         let run = async {
             match desk.route.unpacked(delivery).await {
                 Ok(delivery) => {
@@ -316,14 +317,22 @@ impl<'a> Case<'a> {
                 _ => pass.admitted.available(),
             }
         }
+        self.known.discarded = verdict == Verdict::Discard;
+        if verdict == Verdict::Done {
+            span.in_scope(|| desk.report_done(&outcome, &self.message.subject, before + attempt));
+            return Input::Ended {
+                verdict,
+                since: Duration::ZERO,
+                random: 0.0,
+            };
+        }
         if let Verdict::Retry { policy, after } = verdict {
             self.known.retry = Some(policy);
             self.after = after;
         }
-        self.known.discarded = verdict == Verdict::Discard;
         let now = clock::now();
         let first = self.known.failure.as_ref().map_or(now, |failed| failed.first);
-        if !matches!(verdict, Verdict::Done | Verdict::Hold { .. }) {
+        if !matches!(verdict, Verdict::Hold { .. }) {
             self.known.failure = Some(Failed {
                 class: letter_class(&outcome, verdict).to_owned(),
                 error: outcome.error(),
@@ -343,7 +352,7 @@ impl<'a> Case<'a> {
             subject: &self.message.subject,
             stream: &self.stored.stream,
             sequence: self.stored.sequence,
-            letter: self.letter(),
+            letter: &self.letter(),
             input: outbox.input(),
         };
         span.in_scope(|| desk.report(&failure));
@@ -372,7 +381,7 @@ impl<'a> Case<'a> {
         if stored {
             tracing::trace!(target: "tidewire::walk", "kept");
             self.desk
-                .report_letter(&trouble, &self.message.subject, self.letter());
+                .report_letter(&trouble, &self.message.subject, &self.letter());
         } else {
             // Known for another day: it must not run for want of a place for its letter.
             self.write("counted").await;
@@ -385,8 +394,18 @@ impl<'a> Case<'a> {
         self.replay.is_none() || self.record(Act::Handled, None, None).await
     }
 
-    fn letter(&self) -> &LetterId {
-        self.replay.as_ref().map_or(&self.letter, |replay| &replay.letter)
+    fn letter(&self) -> LetterId {
+        let replayed = self.replay.as_ref().map(|replay| replay.letter.clone());
+        replayed.unwrap_or_else(|| self.place())
+    }
+
+    /// The letter of the message at its place: a hash, which nobody makes of a message that is handled at once.
+    fn place(&self) -> LetterId {
+        LetterId::of(
+            &self.job.stored.stream,
+            self.job.created,
+            self.job.stored.sequence,
+        )
     }
 
     async fn record(&self, act: Act, reason: Option<String>, trouble: Option<Trouble>) -> bool {
@@ -404,11 +423,12 @@ impl<'a> Case<'a> {
             original,
         };
         let expected = self.replay.as_ref().map_or(0, |replay| replay.record);
-        let subject = self.desk.letter_subject(self.letter());
+        let letter = self.letter();
+        let subject = self.desk.letter_subject(&letter);
         match self
             .desk
             .letters
-            .store(&subject, self.letter(), &record, expected)
+            .store(&subject, &letter, &record, expected)
             .await
         {
             Ok(Some(_)) => {
@@ -418,7 +438,7 @@ impl<'a> Case<'a> {
                 true
             }
             Ok(None) => {
-                tracing::debug!(letter = %self.letter(), %act, "another record was first");
+                tracing::debug!(%letter, %act, "another record was first");
                 true
             }
             // Said by the letters, once for all of them.

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     time::Instant,
@@ -72,7 +71,6 @@ impl Work {
                 }
                 average(&measured, began.elapsed());
             }
-            .boxed()
         });
         let in_hand = InHand::new(ack_wait);
         // Not one of the service's tasks: marks go out until the last message in hand is settled.

@@ -30,7 +30,7 @@ use crate::{
     quarantine::Quarantine,
     route::{Carrier, Route},
     running::Running,
-    sender::Sender,
+    sender::{Sender, Sending},
     service_protocol::{Endpoint, EndpointStats, Instance},
     start_error::StartError,
     start_table::StartTable,
@@ -114,8 +114,15 @@ async fn start_all<S>(
         }
     }
     let streams = streams(&service, &manifest);
-    let sender = Sender::new(nats, &manifest.service, service.format, service.sizes).with(schemas);
-    let sender = sender.counted(sends(&service), health.clone());
+    let sender = Sender::new(Sending {
+        connection: nats,
+        service: manifest.service.clone(),
+        format: service.format,
+        schemas,
+        sends: sends(&service),
+        health: health.clone(),
+        sizes: service.sizes,
+    });
     let wiring = Wiring::start(sender, health).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
     // Whatever fails from here on, the service's tasks end with `running`.

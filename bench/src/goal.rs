@@ -1,0 +1,105 @@
+//! What Tidewire is to reach.
+
+use tidewire_ops::bench::Workload;
+
+use crate::row::Row;
+
+/// A figure of a workload, and how good it is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// The number by which the goals are known.
+    pub(crate) id: &'static str,
+    pub(crate) workload: Workload,
+    pub(crate) what: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) of: fn(&Row) -> Option<f64>,
+    pub(crate) limit: Limit,
+}
+
+/// How good.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Limit {
+    /// At least so many times what raw async-nats reaches.
+    AtLeast(f64),
+    /// At most so many times what raw async-nats takes.
+    AtMost(f64),
+    /// At most this, whatever raw async-nats takes.
+    Under(f64),
+}
+
+pub(crate) const GOALS: [Goal; 10] = [
+    rate("W1", Workload::Live, 0.95),
+    rate("W2", Workload::Ask64, 1.1),
+    p50("W2", Workload::Ask1, 1.05),
+    rate("W3", Workload::Publish, 1.2),
+    rate("W4", Workload::Consume1, 0.95),
+    rate("W4", Workload::Consume64, 0.95),
+    p50("W4", Workload::Latency, 1.1),
+    Goal {
+        id: "W4",
+        workload: Workload::Latency,
+        what: "99 of 100 within",
+        unit: "µs",
+        of: |row| row.measured.p99,
+        limit: Limit::Under(1000.0),
+    },
+    Goal {
+        id: "W7",
+        workload: Workload::Consume1,
+        what: "memory",
+        unit: "MB",
+        #[expect(clippy::cast_precision_loss, reason = "no process has 2^53 KiB")]
+        of: |row| Some(row.usage.peak as f64 * 1024.0 / 1e6),
+        limit: Limit::Under(15.0),
+    },
+    Goal {
+        id: "W7",
+        workload: Workload::Consume1,
+        what: "processor time for a million",
+        unit: "s",
+        #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 messages")]
+        of: |row| Some(row.usage.cpu * 1e6 / row.measured.messages as f64),
+        limit: Limit::AtMost(1.1),
+    },
+];
+
+const fn rate(id: &'static str, workload: Workload, least: f64) -> Goal {
+    Goal {
+        id,
+        workload,
+        what: "messages a second",
+        unit: "/s",
+        of: |row| Some(row.measured.rate()),
+        limit: Limit::AtLeast(least),
+    }
+}
+
+const fn p50(id: &'static str, workload: Workload, most: f64) -> Goal {
+    Goal {
+        id,
+        workload,
+        what: "half within",
+        unit: "µs",
+        of: |row| row.measured.p50,
+        limit: Limit::AtMost(most),
+    }
+}
+
+impl Limit {
+    /// Whether it is reached, by the median of the figures and of the ratios.
+    pub(crate) fn is_met(self, figure: f64, ratio: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => ratio >= least,
+            Self::AtMost(most) => ratio <= most,
+            Self::Under(most) => figure <= most,
+        }
+    }
+
+    pub(crate) fn text(self, unit: &str) -> String {
+        match self {
+            Self::AtLeast(least) => format!("≥ {least:.2} × raw"),
+            Self::AtMost(most) => format!("≤ {most:.2} × raw"),
+            Self::Under(most) => format!("≤ {most:.0} {unit}"),
+        }
+    }
+}

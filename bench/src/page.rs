@@ -1,0 +1,53 @@
+//! The book's page of figures, which shows what the rows say.
+
+use std::{fs, path::Path};
+
+use tidewire::BoxError;
+
+use crate::{figures, row};
+
+/// From the root of the repository.
+const PAGE: &str = "book/src/performance.md";
+const BEGIN: &str = "<!-- figures: written by `just bench-page` -->\n";
+const END: &str = "<!-- end of figures -->";
+
+pub(crate) fn write(rows: &Path) -> Result<(), BoxError> {
+    let page = fs::read_to_string(PAGE)
+        .map_err(|error| format!("{PAGE}: {error}; run it at the root of the repository"))?;
+    Ok(fs::write(PAGE, with(&page, &figures::table(&row::read(rows)?))?)?)
+}
+
+pub(crate) fn check(rows: &Path) -> Result<(), BoxError> {
+    let page = fs::read_to_string(PAGE)
+        .map_err(|error| format!("{PAGE}: {error}; run it at the root of the repository"))?;
+    if with(&page, &figures::table(&row::read(rows)?))? == page {
+        return Ok(());
+    }
+    Err(format!(
+        "{PAGE} shows other figures than {}; run `just bench-page`",
+        rows.display()
+    )
+    .into())
+}
+
+fn with(page: &str, table: &str) -> Result<String, BoxError> {
+    let parts = page
+        .split_once(BEGIN)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.ok_or_else(|| format!("{PAGE} has no `{}` and `{END}`", BEGIN.trim_end()))?;
+    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_is_written_and_writing_twice_changes_nothing() {
+        let page = format!("# Speed\n\n{BEGIN}old\n{END}\n\nMore.\n");
+        let once = with(&page, "| new |\n").unwrap();
+        assert_eq!(once, format!("# Speed\n\n{BEGIN}\n| new |\n\n{END}\n\nMore.\n"));
+        assert_eq!(with(&once, "| new |\n").unwrap(), once);
+        assert!(with("# Speed\n", "").is_err());
+    }
+}

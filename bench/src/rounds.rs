@@ -1,0 +1,114 @@
+//! The rounds: both sides of a pair right after each other, and the first of them changing from round to round.
+
+use std::{
+    env,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::SystemTime,
+};
+
+use clap::Args;
+use tidewire::{BoxError, Timestamp};
+use tidewire_ops::bench::{self, Workload};
+use tidewire_server::Server;
+use tokio::runtime::Builder;
+
+use crate::{
+    figures,
+    row::{self, Flavor, Machine, Row, Run, Side},
+    side::Said,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// How many rounds of each workload
+    #[arg(long, default_value_t = 15)]
+    rounds: u32,
+    /// A twentieth of the messages, to see that it works
+    #[arg(long)]
+    small: bool,
+    /// These workloads alone: live, ask-64, ask-1, publish, consume-1, consume-64, latency
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Workload>,
+    /// The tokio runtime of both sides
+    #[arg(long, value_enum, default_value_t = Flavor::CurrentThread)]
+    runtime: Flavor,
+    /// Where the rows go
+    #[arg(long, default_value = super::RESULTS)]
+    rows: PathBuf,
+}
+
+pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
+    let server = Server::start()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (nats, version) = runtime.block_on(async {
+        let nats = tidewire::connect(server.url()).await?;
+        let version = nats.client().server_info().version;
+        Ok::<_, BoxError>((nats, version))
+    })?;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let mut run = Run {
+        machine: Machine {
+            processors: std::thread::available_parallelism()?.get(),
+            system: format!("{} {}", env::consts::OS, env::consts::ARCH),
+            server: version,
+            runtime: args.runtime,
+            time: Timestamp::from_unix(since).to_string(),
+        },
+        rows: Vec::new(),
+    };
+    for workload in Workload::ALL {
+        if !args.only.is_empty() && !args.only.contains(&workload) {
+            continue;
+        }
+        let messages = workload.messages() / if args.small { 20 } else { 1 };
+        runtime.block_on(Box::pin(bench::prepare(&nats, workload, messages)))?;
+        for round in 1..=args.rounds {
+            let sides = if round % 2 == 0 {
+                [Side::Raw, Side::Tidewire]
+            } else {
+                [Side::Tidewire, Side::Raw]
+            };
+            for side in sides {
+                if workload == Workload::Publish {
+                    // Nothing is deleted from an event stream but the whole of it.
+                    runtime.block_on(Box::pin(bench::remove(&nats)))?;
+                    runtime.block_on(Box::pin(bench::prepare(&nats, workload, messages)))?;
+                }
+                let Said { measured, usage } = start(args, side, workload, &server.url(), messages)?;
+                run.rows.push(Row {
+                    workload,
+                    round,
+                    side,
+                    measured,
+                    usage,
+                });
+            }
+            say(format_args!("{workload}: round {round} of {}", args.rounds));
+        }
+        // After each, so that what was measured is not lost with what comes after it.
+        row::write(&args.rows, &run)?;
+        runtime.block_on(Box::pin(bench::remove(&nats)))?;
+    }
+    print!("{}", figures::table(&run));
+    Ok(())
+}
+
+fn start(args: &RunArgs, side: Side, workload: Workload, url: &str, messages: u64) -> Result<Said, BoxError> {
+    let output = Command::new(env::current_exe()?)
+        .args(["side", side.name(), workload.name()])
+        .args(["--url", url, "--messages", &messages.to_string()])
+        .args(["--runtime", args.runtime.name()])
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{} of {workload} failed", side.name()).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// On standard error, where the table is not.
+fn say(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}

@@ -1,0 +1,107 @@
+//! What is written down of each run: lines of JSON, the first of which says where it was.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use tidewire::BoxError;
+use tidewire_ops::bench::{Measured, Workload};
+
+/// A whole run of the benchmarks.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) machine: Machine,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// Where and when; nothing that tells one machine of its kind from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) processors: usize,
+    /// Such as `linux x86_64`.
+    pub(crate) system: String,
+    /// Of nats-server.
+    pub(crate) server: String,
+    /// Of the runtime on both sides.
+    pub(crate) runtime: Flavor,
+    /// RFC 3339.
+    pub(crate) time: String,
+}
+
+/// The tokio runtime that both sides run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Flavor {
+    /// One thread
+    CurrentThread,
+    /// A thread for each processor
+    MultiThread,
+}
+
+/// One run of a workload on one side.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) workload: Workload,
+    /// From 1; both sides of a pair have the same.
+    pub(crate) round: u32,
+    pub(crate) side: Side,
+    #[serde(flatten)]
+    pub(crate) measured: Measured,
+    #[serde(flatten)]
+    pub(crate) usage: Usage,
+}
+
+/// What its process used from its first instruction to its last.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    /// Of the processors, in seconds.
+    pub(crate) cpu: f64,
+    /// The most memory that it had at once, in KiB.
+    pub(crate) peak: u64,
+}
+
+/// Who does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Side {
+    Tidewire,
+    Raw,
+}
+
+impl Side {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tidewire => "tidewire",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+impl Flavor {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::CurrentThread => "current-thread",
+            Self::MultiThread => "multi-thread",
+        }
+    }
+}
+
+pub(crate) fn read(path: &Path) -> Result<Run, BoxError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{}: {error}; `just bench` writes it", path.display()))?;
+    let mut lines = text.lines();
+    let machine = serde_json::from_str(lines.next().unwrap_or_default())?;
+    let rows = lines.map(serde_json::from_str).collect::<Result<_, _>>()?;
+    Ok(Run { machine, rows })
+}
+
+pub(crate) fn write(path: &Path, run: &Run) -> Result<(), BoxError> {
+    let mut text = serde_json::to_string(&run.machine)?;
+    text.push('\n');
+    for row in &run.rows {
+        writeln!(text, "{}", serde_json::to_string(row)?)?;
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(path, text)?)
+}

@@ -1,0 +1,55 @@
+//! One workload on one side, in a process of its own.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tidewire::BoxError;
+use tidewire_ops::bench::{self, Measured, Workload};
+use tokio::runtime::Builder;
+
+use crate::{
+    raw,
+    row::{Flavor, Side, Usage},
+    usage,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct SideArgs {
+    side: Side,
+    workload: Workload,
+    #[arg(long)]
+    url: String,
+    #[arg(long)]
+    messages: u64,
+    #[arg(long)]
+    runtime: Flavor,
+}
+
+/// What it prints, on one line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Said {
+    pub(crate) measured: Measured,
+    pub(crate) usage: Usage,
+}
+
+pub(crate) fn run(args: &SideArgs) -> Result<(), BoxError> {
+    let mut builder = match args.runtime {
+        Flavor::CurrentThread => Builder::new_current_thread(),
+        Flavor::MultiThread => Builder::new_multi_thread(),
+    };
+    let measured = builder.enable_all().build()?.block_on(Box::pin(async {
+        match args.side {
+            Side::Tidewire => {
+                let nats = tidewire::connect(&args.url).await?;
+                Ok(bench::run(&nats, args.workload, args.messages).await?)
+            }
+            Side::Raw => raw::run(&args.url, args.workload, args.messages).await,
+        }
+    })
+        as std::pin::Pin<Box<dyn Future<Output = Result<Measured, BoxError>>>>)?;
+    let said = Said {
+        measured,
+        usage: usage::so_far()?,
+    };
+    println!("{}", serde_json::to_string(&said)?);
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What one delivery costs before and after its handler, without a server: reading the envelope, making it a type, and
+//! deciding what is said to the stream.
+
+#![expect(
+    missing_docs,
+    reason = "the macro of criterion writes a function that is public"
+)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidewire_core::{
+    Envelope, Event, Extras, Format, Kind, MessageId, Outgoing, Stamp, Timestamp, TraceContext, Verdict,
+    settlement::{Input, State},
+};
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "tidewire-bench.orders.order.placed", key = order)]
+struct Placed {
+    order: String,
+    customer: String,
+    amount: u64,
+}
+
+fn stamp() -> Stamp {
+    Stamp {
+        id: MessageId::new(Kind::Event, uuid::Uuid::from_u128(7 << 76)),
+        timestamp: Timestamp::default(),
+        source: "shop".into(),
+        correlation_id: None,
+        causation_id: None,
+        trace: TraceContext::default(),
+        format: Format::Tidewire,
+    }
+}
+
+fn placed() -> Placed {
+    Placed {
+        order: "o-4711".into(),
+        customer: "c-4711".into(),
+        amount: 1999,
+    }
+}
+
+fn outgoing() -> Option<Outgoing> {
+    Outgoing::message(&placed(), stamp(), Extras::default()).ok()
+}
+
+fn settle() -> State {
+    let (state, _) = State::Arrived.step(Input::Came { delivery: 1 });
+    let ended = Input::Ended {
+        verdict: Verdict::Done,
+        since: std::time::Duration::ZERO,
+        random: 0.5,
+    };
+    state.step(black_box(ended)).0
+}
+
+fn delivery(criterion: &mut Criterion) {
+    let Some(written) = outgoing() else { return };
+    let headers = || written.headers.iter().map(|(name, value)| (&**name, &**value));
+    let (subject, body, received) = (written.subject.as_str(), &written.body, Timestamp::default());
+    let envelope = || Envelope::decode(black_box(subject), headers(), black_box(body), received);
+    criterion.bench_function("write", |bencher| bencher.iter(outgoing));
+    criterion.bench_function("read the envelope", |bencher| bencher.iter(envelope));
+    if let Ok(envelope) = envelope() {
+        criterion.bench_function("make it a type", |bencher| {
+            bencher.iter(|| black_box(&envelope).encoded().decode::<Placed>());
+        });
+    }
+    criterion.bench_function("settle", |bencher| bencher.iter(settle));
+}
+
+criterion_group!(benches, delivery);
+criterion_main!(benches);

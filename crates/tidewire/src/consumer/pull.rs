@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
+use super::ordered::{Admission, GROUP};
+
+/// A request lives this long on the server.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// An idle server gives a sign of life this often.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Two signs of life were missed.
+pub(super) const SILENCE: Duration = Duration::from_millis(10_500);
 /// The most messages in hand, those included that wait for their turn; more only where more than half as many run at
 /// once.
 const MOST: usize = 4096;
@@ -27,6 +37,31 @@ pub(super) struct Demand {
 pub(super) struct Pull {
     pub(super) batch: usize,
     pub(super) max_bytes: usize,
+}
+
+impl Pull {
+    /// The request as the server reads it; `pinned_for` and `admission` are of a consumer that is ordered by key.
+    pub(super) fn request(self, pinned_for: Option<Duration>, admission: Option<&Admission>) -> String {
+        let (expires, heartbeat) = match pinned_for {
+            // Half of the lease: a pull of one that stands still has ended before another one takes over, or it would be
+            // served first.
+            Some(pinned_for) => (pinned_for / 6, pinned_for / 18),
+            None => (EXPIRES, HEARTBEAT),
+        };
+        let mut request = json!({
+            "batch": self.batch,
+            "max_bytes": self.max_bytes,
+            "expires": expires.as_nanos(),
+            "idle_heartbeat": heartbeat.as_nanos(),
+        });
+        if let Some(admission) = admission {
+            request["group"] = GROUP.into();
+            if let Some(pin) = &admission.pin {
+                request["id"] = pin.as_str().into();
+            }
+        }
+        request.to_string()
+    }
 }
 
 impl Demand {

@@ -8,18 +8,17 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use serde_json::json;
 use tidewire_core::{BoxError, Timestamp};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
 use super::{
     declare::{ConsumerSpec, declare},
-    ordered::{Admission, Admitted, Event, GROUP, Term},
-    pull::{Demand, Pull},
+    ordered::{Admission, Admitted, Event, Term},
+    pull::{Demand, Pull, SILENCE},
     settle::Job,
     work::Work,
 };
@@ -29,12 +28,6 @@ use crate::{clock, delivery::StoredAt, headers::header, stream::look_up, wiring:
 const BUDGET: usize = 16 << 20;
 /// Room for headers, subjects and the ack subject beside a payload of the largest size.
 const OVERHEAD: usize = 66 << 10;
-/// A request lives this long on the server.
-const EXPIRES: Duration = Duration::from_secs(30);
-/// An idle server gives a sign of life this often.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Two signs of life were missed.
-const SILENCE: Duration = Duration::from_millis(10_500);
 /// Between two looks at a consumer that does not answer or refuses.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two requests for messages that this user may not make: somebody may grant it meanwhile.
@@ -73,6 +66,8 @@ pub(crate) struct Puller {
     stop: CancellationToken,
     /// What watches over the deliveries of a durable that is ordered by key.
     admission: Option<Admission>,
+    /// Let go once the first request was made, or could not be: a start waits for it.
+    first: Option<TaskTrackerToken>,
 }
 
 /// Why a subscription is left.
@@ -101,6 +96,15 @@ impl Puller {
             forbidden: None,
             stop: wiring.stop.clone(),
             admission: None,
+            first: None,
+        }
+    }
+
+    /// The same, which lets go of `first` once it has made its first request.
+    pub(crate) fn awaited(self, first: TaskTrackerToken) -> Self {
+        Self {
+            first: Some(first),
+            ..self
         }
     }
 
@@ -147,6 +151,7 @@ impl Puller {
                 }
                 Err(error) => Left::Lost(error.to_string()),
             };
+            self.first = None;
             let reason = match left {
                 Left::Stopped => break,
                 Left::Reconnected => continue,
@@ -250,6 +255,7 @@ impl Puller {
             {
                 return self.ended(connections, error.to_string()).await;
             }
+            self.first = None;
             let work = self.work.clone();
             let mut next_look = silent_at.min(now + work.ack_wait / 4);
             if self.not_before > now {
@@ -322,28 +328,11 @@ impl Puller {
 
     async fn ask(&self, inbox: &str, pull: Pull) -> Result<(), async_nats::PublishError> {
         let subject = self.next_subject();
-        let (expires, heartbeat) = match self.spec.pinned_for {
-            // Half of the lease: a pull of one that stands still has ended before another one takes over, or it would be
-            // served first.
-            Some(pinned_for) => (pinned_for / 6, pinned_for / 18),
-            None => (EXPIRES, HEARTBEAT),
-        };
-        let mut request = json!({
-            "batch": pull.batch,
-            "max_bytes": pull.max_bytes,
-            "expires": expires.as_nanos(),
-            "idle_heartbeat": heartbeat.as_nanos(),
-        });
-        if let Some(admission) = &self.admission {
-            request["group"] = GROUP.into();
-            if let Some(pin) = &admission.pin {
-                request["id"] = pin.as_str().into();
-            }
-        }
+        let request = pull.request(self.spec.pinned_for, self.admission.as_ref());
         self.wiring
             .sender
             .client()
-            .publish_with_reply(subject, inbox.to_owned(), request.to_string().into())
+            .publish_with_reply(subject, inbox.to_owned(), request.into())
             .await
     }
 

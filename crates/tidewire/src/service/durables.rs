@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tidewire_core::{ContextName, Manifest, Quality, Retry, Start, wire};
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 use super::queue;
 use crate::{
@@ -44,8 +45,9 @@ struct Order {
 }
 
 impl Ready {
-    /// Reads the consumers until the service stops.
-    pub(super) fn run(self, wiring: &Wiring) {
+    /// Reads the consumers until the service stops. `first` is over once all have asked for messages; one that is ordered
+    /// by key may have to wait for another instance before it asks.
+    pub(super) fn run(self, wiring: &Wiring, first: &TaskTracker) {
         let work = self.work;
         let mut pullers = self
             .specs
@@ -58,7 +60,9 @@ impl Ready {
                 lease,
                 parking,
             }) => wiring.spawn(Ordered::new(wiring, work, events, pullers, lease, parking).run()),
-            None => pullers.drain(..).for_each(|puller| wiring.spawn(puller.run())),
+            None => pullers
+                .drain(..)
+                .for_each(|puller| wiring.spawn(puller.awaited(first.token()).run())),
         }
     }
 }

@@ -12,6 +12,7 @@ use tidewire_core::{
     SubjectFilter, Transport, wire,
 };
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{Service, check, durables, queue, validity};
 use crate::{
@@ -42,7 +43,7 @@ use crate::{
 const OLDEST_SERVER: &str = "2.14.4";
 
 /// How long the client may take to tell of a refused subscription after the server has answered what came later.
-const TOLD_WITHIN: Duration = Duration::from_millis(100);
+const TOLD_WITHIN: Duration = Duration::from_millis(20);
 
 /// How long a start may take in all: longer than the longest wait for a lease, which is 45 seconds.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
@@ -130,7 +131,7 @@ async fn start_all<S>(
     let (table, consumers) = start_routes(&wiring, service.routes, running.manifest(), service.retry).await?;
     let checkup = Checkup::new(wiring.clone(), streams, consumers);
     tokio::spawn(checkup.run());
-    // The server has every subscription once a message came back that was sent after them.
+    // The server has every subscription, and has answered every pull, once a message came back that was sent after them.
     wiring.sender.round_trip().await.map_err(StartError::connection)?;
     sleep(TOLD_WITHIN).await;
     tracing::info!(
@@ -304,6 +305,7 @@ async fn start_routes(
         });
         table.add(route, waiting);
     }
+    let first_pulls = TaskTracker::new();
     let (mut consumers, mut operable) = (Vec::new(), Vec::new());
     let mut by_durable = Consumers::new();
     let instance = Instance::new(service, id.clone(), &manifest.version, endpoints);
@@ -330,7 +332,7 @@ async fn start_routes(
                     consumers: read,
                     breaker: durable.breaker.clone(),
                 });
-                durable.run(wiring);
+                durable.run(wiring, &first_pulls);
             }
             Ready::Live(events) => wiring.spawn(listen::listen(wiring.clone(), route, events)),
             Ready::Request(requests, stats) => {
@@ -351,6 +353,9 @@ async fn start_routes(
         let requests = operations.hear().await?;
         wiring.spawn(operations.answer(requests));
     }
+    // What a pull may not do is told to the connection: it is asked for before the start is over.
+    first_pulls.close();
+    first_pulls.wait().await;
     Ok((table, by_durable))
 }
 

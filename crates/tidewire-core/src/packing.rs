@@ -59,11 +59,11 @@ impl Packing {
         body: &[u8],
     ) -> Result<Option<Self>, DecodeError> {
         let mut found = [None; HEADERS.len()];
-        for (name, value) in headers {
+        headers.for_each(|(name, value)| {
             if let Some(at) = position(name) {
                 found[at] = Some(value);
             }
-        }
+        });
         let [encoding, dataref, size, sha256] = found;
         let compressed = match encoding.map(str::trim) {
             None | Some("") => false,

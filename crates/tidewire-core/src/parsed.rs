@@ -54,17 +54,22 @@ impl Parsed {
         let mut structured = false;
         let mut content_type = None;
         let mut attributes = Vec::new();
-        for (name, value) in headers {
+        let mut contract = None;
+        // A closure: what `headers` is made of runs through it without a stop at each of them.
+        headers.for_each(|(name, value)| {
             if name.eq_ignore_ascii_case(wire::TW_CONTRACT) && value != wire::CONTRACT {
-                return Err(DecodeError::Contract {
-                    found: value.to_owned(),
-                });
+                contract.get_or_insert(value);
             } else if name.eq_ignore_ascii_case(wire::CONTENT_TYPE) {
                 structured = cloud_events::is_structured(value);
                 content_type = Some(value);
             } else if let Some(attribute) = cloud_events::attribute(name) {
                 attributes.push((attribute, value));
             }
+        });
+        if let Some(found) = contract {
+            return Err(DecodeError::Contract {
+                found: found.to_owned(),
+            });
         }
         if structured {
             cloud_events::read_structured(payload, received)

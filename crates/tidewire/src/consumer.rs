@@ -1,5 +1,6 @@
 //! Reading a stream through a durable consumer: made, pulled, settled.
 
+mod ack_subject;
 mod declare;
 mod desk;
 mod gate;

@@ -12,7 +12,7 @@ use crate::{
     crew::Crew,
     delivery::Delivery,
     feed::feed,
-    headers::header_map,
+    headers::{header_map, header_map_of},
     hearing::Hearing,
     input::Input,
     outbox::Outbox,
@@ -126,8 +126,8 @@ async fn respond(
         let headers = reply
             .headers
             .iter()
-            .map(|(name, value)| (&**name, value.as_str()));
-        (header_map(headers), reply.body.clone())
+            .map(|(name, value)| (name.clone(), value.as_str()));
+        (header_map_of(headers), reply.body.clone())
     } else {
         // No envelope can be written: the caller hears at least the protocol's headers.
         let text = refusal.map_or("the answer cannot be written", |refusal| &refusal.message);

@@ -1,5 +1,7 @@
 //! Headers in and out, without the client's panics on run-time text.
 
+use std::borrow::Cow;
+
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use tidewire_core::{TraceContext, wire};
 
@@ -17,15 +19,40 @@ pub(crate) fn header_map<'a>(
 ) -> Result<HeaderMap, InvalidHeader> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let invalid = || InvalidHeader {
-            name: name.into(),
-            value: value.into(),
-        };
-        let header: HeaderName = name.parse().map_err(|_| invalid())?;
-        let text: HeaderValue = value.parse().map_err(|_| invalid())?;
-        map.append(header, text);
+        append(&mut map, name.parse().ok(), name, value)?;
     }
     Ok(map)
+}
+
+/// The same, where most names are constants: those are checked by whoever wrote them, and not copied.
+pub(crate) fn header_map_of<'a>(
+    headers: impl IntoIterator<Item = (Cow<'static, str>, &'a str)>,
+) -> Result<HeaderMap, InvalidHeader> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let header = match &name {
+            Cow::Borrowed(name) => Some(HeaderName::from_static(name)),
+            Cow::Owned(name) => name.parse().ok(),
+        };
+        append(&mut map, header, &name, value)?;
+    }
+    Ok(map)
+}
+
+fn append(
+    map: &mut HeaderMap,
+    header: Option<HeaderName>,
+    name: &str,
+    value: &str,
+) -> Result<(), InvalidHeader> {
+    let (Some(header), Ok(text)) = (header, value.parse::<HeaderValue>()) else {
+        return Err(InvalidHeader {
+            name: name.into(),
+            value: value.into(),
+        });
+    };
+    map.append(header, text);
+    Ok(())
 }
 
 /// A header's first value, whatever the case in which its name was written.
@@ -53,15 +80,15 @@ pub(crate) fn pairs(headers: Option<&HeaderMap>) -> impl Iterator<Item = (&str, 
 /// The trace that a message belongs to.
 pub(crate) fn trace_context(headers: Option<&HeaderMap>) -> TraceContext {
     let mut trace = TraceContext::default();
-    for (name, value) in pairs(headers) {
+    pairs(headers).for_each(|(name, value)| {
         let field = match name.len() {
             11 if name.eq_ignore_ascii_case(wire::TRACEPARENT) => &mut trace.parent,
             10 if name.eq_ignore_ascii_case(wire::TRACESTATE) => &mut trace.state,
             7 if name.eq_ignore_ascii_case(wire::BAGGAGE) => &mut trace.baggage,
-            _ => continue,
+            _ => return,
         };
         field.get_or_insert_with(|| value.to_owned());
-    }
+    });
     trace
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Outbox {
     handler: Arc<str>,
     sender: Sender,
     /// Where it is recorded that the message was handled, if it is to have one effect.
-    inbox: Option<(Inbox, Identity)>,
+    inbox: Option<Box<(Inbox, Identity)>>,
     emitted: Mutex<Vec<Result<Outgoing, EncodeError>>>,
     /// How many outputs of each name there were.
     counts: Mutex<BTreeMap<&'static str, u32>>,
@@ -46,7 +46,7 @@ impl Outbox {
             trace,
             handler,
             sender,
-            inbox,
+            inbox: inbox.map(Box::new),
             emitted: Mutex::default(),
             counts: Mutex::default(),
         }
@@ -73,9 +73,14 @@ impl Outbox {
     /// Looks whether the message was handled before, and then sends once more what it led to; gives back what
     /// [`Outbox::publish`] is to be told.
     pub(crate) async fn before(&self) -> Result<Before, Failure> {
-        let Some((inbox, identity)) = &self.inbox else {
-            return Ok(Before::New(0));
-        };
+        match &self.inbox {
+            // Boxed: each message would hold the room for it.
+            Some(recorded) => Box::pin(self.look(&recorded.0, &recorded.1)).await,
+            None => Ok(Before::New(0)),
+        }
+    }
+
+    async fn look(&self, inbox: &Inbox, identity: &Identity) -> Result<Before, Failure> {
         match inbox.find(identity).await? {
             Found::New(sequence) => Ok(Before::New(sequence)),
             Found::Handled(outputs) => {
@@ -90,7 +95,20 @@ impl Outbox {
     ///
     /// With an inbox they are on record first: from then on they are sent, whoever handles the message.
     pub(crate) async fn publish(&self, expected: u64) -> Result<(), Failure> {
-        let emitted: Result<Vec<_>, _> = std::mem::take(&mut *lock(&self.emitted)).into_iter().collect();
+        let emitted = std::mem::take(&mut *lock(&self.emitted));
+        if emitted.is_empty() && self.inbox.is_none() {
+            return Ok(());
+        }
+        // Boxed: each message would hold the room for it.
+        Box::pin(self.publish_all(emitted, expected)).await
+    }
+
+    async fn publish_all(
+        &self,
+        emitted: Vec<Result<Outgoing, EncodeError>>,
+        expected: u64,
+    ) -> Result<(), Failure> {
+        let emitted: Result<Vec<_>, _> = emitted.into_iter().collect();
         let mut outputs = emitted.or_reject()?;
         for output in &mut outputs {
             // Before it is on record, which has no more room than a message.
@@ -98,7 +116,8 @@ impl Outbox {
                 *output = packed;
             }
         }
-        if let Some((inbox, identity)) = &self.inbox {
+        if let Some(recorded) = &self.inbox {
+            let (inbox, identity) = &**recorded;
             outputs = inbox.commit(identity, expected, outputs).await?;
         }
         self.send(&outputs).await
@@ -132,7 +151,7 @@ impl Outbox {
     }
 
     pub(crate) fn inbox(&self) -> Option<&Inbox> {
-        self.inbox.as_ref().map(|(inbox, _)| inbox)
+        self.inbox.as_ref().map(|recorded| &recorded.0)
     }
 
     pub(crate) fn sender(&self) -> &Sender {

@@ -183,10 +183,20 @@ impl Route {
     /// The message with its body as it was before it was compressed, or stored elsewhere, or else what comes of that. Nearly
     /// always it is as it came.
     pub(crate) async fn unpacked(&self, delivery: Delivery) -> Result<Delivery, Outcome> {
-        if self.as_it_came || !delivery.is_packed() {
+        if !self.unpacks(&delivery) {
             return Ok(delivery);
         }
-        let attempted = self.attempts.begins(&delivery);
+        // Boxed: each message would hold the room for it.
+        Box::pin(self.unpack(delivery)).await
+    }
+
+    /// Whether [`Route::unpacked`] has anything to do.
+    pub(crate) fn unpacks(&self, delivery: &Delivery) -> bool {
+        !self.as_it_came && delivery.is_packed()
+    }
+
+    async fn unpack(&self, delivery: Delivery) -> Result<Delivery, Outcome> {
+        let attempted = self.attempts.begins(&delivery, Instant::now());
         let limit = match &self.carrier {
             Carrier::Durable(terms) => terms.time_limit,
             Carrier::Live { .. } | Carrier::Request { .. } => Duration::MAX,
@@ -197,35 +207,41 @@ impl Route {
             Ok(Err(Unhandled::NotUnderstood(error))) => Outcome::NotUnderstood(error),
             Err(_) => Outcome::TimedOut(limit),
         };
-        attempted.ends(&outcome);
+        attempted.ends(&outcome, Instant::now());
         Err(outcome)
     }
 
     /// Handles one message and, where the handler succeeds, stores what it emitted. A panic ends the attempt and
     /// nothing else.
     pub(crate) async fn attempt(&self, delivery: Delivery) -> (Outcome, Answer) {
-        let attempted = self.attempts.begins(&delivery);
+        let attempted = self.attempts.begins(&delivery, Instant::now());
         let (outcome, answer) = self.attempt_uncounted(delivery).await;
-        attempted.ends(&outcome);
+        attempted.ends(&outcome, Instant::now());
         (outcome, answer)
     }
 
-    /// The same where nobody waits for an answer; an attempt that takes longer than `limit` is cut off.
-    pub(crate) async fn attempt_within(&self, delivery: Delivery, limit: Duration) -> Outcome {
-        let attempted = self.attempts.begins(&delivery);
-        let began = Instant::now();
+    /// The same where nobody waits for an answer; an attempt that takes longer than `limit` is cut off. It begins now, and
+    /// gives back when it ended: whoever has read the clock does not read it again.
+    pub(crate) async fn attempt_within(
+        &self,
+        delivery: Delivery,
+        now: Instant,
+        limit: Duration,
+    ) -> (Outcome, Instant) {
+        let attempted = self.attempts.begins(&delivery, now);
         let mut attempt = pin!(self.attempt_uncounted(delivery));
         // Nearly all handlers that do not wait are done at the first look, and no timer is set for them.
         let ended = match poll_immediate(&mut attempt).await {
             Some(ended) => Ok(ended),
-            None => timeout(limit.saturating_sub(began.elapsed()), attempt).await,
+            None => timeout(limit.saturating_sub(now.elapsed()), attempt).await,
         };
         let outcome = match ended {
             Ok((outcome, _)) => outcome,
             Err(_) => Outcome::TimedOut(limit),
         };
-        attempted.ends(&outcome);
-        outcome
+        let ended = Instant::now();
+        attempted.ends(&outcome, ended);
+        (outcome, ended)
     }
 
     async fn attempt_uncounted(&self, delivery: Delivery) -> (Outcome, Answer) {

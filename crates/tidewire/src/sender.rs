@@ -10,14 +10,14 @@ use tidewire_core::{
     EncodeError, ErrorBody, Extras, Format, Kind, Message, Outgoing, Reply as Answer, Stamp, TraceContext,
     wire,
 };
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use crate::{
     ask::AskError,
     clock,
     connection::{Connection, Refusal, Reply, Unanswered},
-    headers::{header, header_map, pairs},
+    headers::{header, header_map_of, pairs},
     health::Health,
     metrics::Sends,
     packing::Sizes,
@@ -36,6 +36,8 @@ const ROUND_TRIP: Duration = Duration::from_secs(5);
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a permission that was missing is remembered where nobody sends again what lacked it.
 const REMEMBERED: Duration = Duration::from_secs(30);
+/// As long as anybody waits.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -208,24 +210,30 @@ impl Sender {
         let (subject, stream) = (outgoing.published_to(), outgoing.stream());
         let headers = || {
             let headers = spans::headers(outgoing, trace);
-            header_map(headers.chain([(wire::EXPECTED_STREAM, &*stream)]))
+            header_map_of(headers.chain([(wire::EXPECTED_STREAM.into(), &*stream)]))
         };
         let deadline = Instant::now() + within;
         let wire_subject = Subject::from(&*subject);
         let mut pause = FIRST_PAUSE;
         loop {
             let replies = self.0.connection.replies();
-            let asking = replies.ask(wire_subject.clone(), headers()?, outgoing.body.clone(), true);
-            let answered = timeout_at(deadline.min(Instant::now() + CONFIRMED_WITHIN), asking).await;
+            let until = deadline.min(Instant::now() + CONFIRMED_WITHIN);
+            let asking = replies.ask(
+                wire_subject.clone(),
+                headers()?,
+                outgoing.body.clone(),
+                true,
+                until,
+            );
             let unconfirmed = || PublishError::Unconfirmed {
                 subject: subject.clone(),
                 within,
             };
-            let failed = match answered {
-                Ok(Ok(Reply::Message(message))) if message.status == Some(StatusCode::NO_RESPONDERS) => {
+            let failed = match asking.await {
+                Ok(Reply::Message(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {
                     no_stream(outgoing, &subject, within)
                 }
-                Ok(Ok(Reply::Message(message))) => match stored(&message.payload, &subject, &stream) {
+                Ok(Reply::Message(message)) => match stored(&message.payload, &subject, &stream) {
                     // A leader is being elected, or an earlier try with this id is still on its way to the replicas.
                     Err(
                         error @ PublishError::Refused {
@@ -235,12 +243,10 @@ impl Sender {
                     ) => error,
                     done => return done,
                 },
-                Ok(Ok(Reply::Refused(refusal))) => return Err(refusal.into()),
+                Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
                 // The confirmation of a lost connection does not come any more; the id makes another try safe.
-                Ok(Ok(Reply::Lost)) => continue,
-                Ok(Err(Unanswered::Unsent(error)))
-                    if error.kind() == PublishErrorKind::MaxPayloadExceeded =>
-                {
+                Ok(Reply::Lost) => continue,
+                Err(Unanswered::Unsent(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
                     let (size, most) = (outgoing.body.len(), self.0.connection.max_payload());
                     return Err(PublishError::TooLarge {
                         subject,
@@ -250,7 +256,7 @@ impl Sender {
                         ),
                     });
                 }
-                Ok(Err(_)) | Err(_) => unconfirmed(),
+                Ok(Reply::Late) | Err(_) => unconfirmed(),
             };
             if Instant::now() + pause >= deadline {
                 return Err(failed);
@@ -288,18 +294,21 @@ impl Sender {
         within: Duration,
     ) -> Result<R, AskError> {
         let subject = || outgoing.subject.as_str().to_owned();
-        let headers = header_map(spans::headers(outgoing, trace))?;
+        let headers = header_map_of(spans::headers(outgoing, trace))?;
         let replies = self.0.connection.replies();
         let sent = Subject::from(outgoing.subject.as_str());
-        let asking = replies.ask(sent, headers, outgoing.body.clone(), false);
+        let until = Instant::now()
+            .checked_add(within)
+            .unwrap_or_else(|| Instant::now() + FOR_EVER);
+        let asking = replies.ask(sent, headers, outgoing.body.clone(), false, until);
         let client = |kind, text: &str| AskError::Client {
             subject: subject(),
             source: async_nats::RequestError::with_source(kind, text.to_owned()),
         };
-        let message = match timeout(within, asking).await {
-            Ok(Ok(Reply::Message(message))) => message,
-            Ok(Ok(Reply::Refused(refusal))) => return Err(refusal.into()),
-            Ok(Err(Unanswered::Unsent(error))) => {
+        let message = match asking.await {
+            Ok(Reply::Message(message)) => message,
+            Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
+            Err(Unanswered::Unsent(error)) => {
                 return Err(match error.kind() {
                     PublishErrorKind::MaxPayloadExceeded => AskError::TooLarge {
                         subject: subject(),
@@ -309,10 +318,10 @@ impl Sender {
                     _ => client(RequestErrorKind::Other, &error.to_string()),
                 });
             }
-            Ok(Ok(Reply::Lost) | Err(Unanswered::Ended)) => {
+            Ok(Reply::Lost) | Err(Unanswered::Ended) => {
                 return Err(client(RequestErrorKind::Other, "the client has ended"));
             }
-            Err(_) => {
+            Ok(Reply::Late) => {
                 return Err(AskError::TimedOut {
                     subject: subject(),
                     within,

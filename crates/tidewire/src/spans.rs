@@ -5,7 +5,7 @@
 
 mod context;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tidewire_core::{Outgoing, Subject, TraceContext, wire};
 use tracing::{Level, Span, field::Empty};
@@ -157,7 +157,7 @@ pub(crate) fn ended(span: &Span, error: Option<&str>) {
 pub(crate) fn headers<'a>(
     outgoing: &'a Outgoing,
     ours: Option<&'a TraceContext>,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
+) -> impl Iterator<Item = (Cow<'static, str>, &'a str)> {
     let replaced = move |name: &str| {
         ours.is_some_and(|ours| match name {
             wire::TRACEPARENT | wire::TRACESTATE => true,
@@ -166,9 +166,9 @@ pub(crate) fn headers<'a>(
         })
     };
     let carried = outgoing.headers.iter();
-    let carried = carried.map(|(name, value)| (&**name, value.as_str()));
+    let carried = carried.map(|(name, value)| (name.clone(), value.as_str()));
     let ours = ours.into_iter().flat_map(TraceContext::headers);
-    let ours = ours.map(|(name, value)| -> (&'a str, &'a str) { (name, value) });
+    let ours = ours.map(|(name, value)| (Cow::Borrowed(name), value));
     carried.filter(move |(name, _)| !replaced(name)).chain(ours)
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::Subject;
+use async_nats::{Message, Subject};
 use bytes::Bytes;
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify},
@@ -24,6 +24,8 @@ use crate::sender::Sender;
 
 /// How long words are gathered before a message to ourselves follows them.
 const GATHER: Duration = Duration::from_millis(20);
+/// So many words keep their messages; where more of them wait, the connection is slow, and memory dearer than time.
+const KEPT: usize = 1024;
 
 /// The last words on messages, until the server has surely heard them.
 #[derive(Clone, Debug, Default)]
@@ -49,13 +51,22 @@ struct Word {
     payload: Bytes,
     /// From then on the message may be somebody else's.
     until: Instant,
+    /// What it is about, until it is said: memory that the connection's thread has asked for, and gives back at less cost
+    /// than another one.
+    message: Option<Arc<Message>>,
 }
 
 impl Unheard {
     /// Says a word soon, and again if need be before `until`.
-    pub(crate) fn say(&self, ack: Subject, payload: Bytes, until: Instant) {
+    pub(crate) fn say(&self, ack: Subject, payload: Bytes, until: Instant, message: Arc<Message>) {
         let mut unsaid = lock(&self.0.unsaid);
-        unsaid.push(Word { ack, payload, until });
+        let message = (unsaid.len() < KEPT).then_some(message);
+        unsaid.push(Word {
+            ack,
+            payload,
+            until,
+            message,
+        });
         let is_first = unsaid.len() == 1;
         drop(unsaid);
         if is_first {
@@ -66,7 +77,8 @@ impl Unheard {
     /// Publishes what is unsaid; when it returns the client has all of it.
     pub(crate) async fn flush(&self, sender: &Sender) {
         let _saying = self.0.saying.lock().await;
-        let words = std::mem::take(&mut *lock(&self.0.unsaid));
+        let mut words = std::mem::take(&mut *lock(&self.0.unsaid));
+        let _messages: Vec<_> = words.iter_mut().map(|word| word.message.take()).collect();
         let leaving: Vec<_> = words
             .iter()
             .map(|word| (word.ack.clone(), word.payload.clone()))

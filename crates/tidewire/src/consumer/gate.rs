@@ -49,9 +49,6 @@ impl Gate {
 
     /// Waits until a message may run; `None` where the service ends before.
     pub(super) async fn pass(&self, stop: &CancellationToken) -> Option<Pass> {
-        if let Some(pass) = self.at_once() {
-            return Some(pass);
-        }
         tokio::select! {
             biased;
             // What may begin begins: given back while requests are open, it would come to ourselves again.
@@ -61,7 +58,7 @@ impl Gate {
     }
 
     /// Where nothing limits and the breaker is closed, which is nearly always.
-    fn at_once(&self) -> Option<Pass> {
+    pub(super) fn at_once(&self) -> Option<Pass> {
         let unlimited = self.rate.is_none() && self.bulkhead.is_none();
         let admitted = unlimited.then(|| self.breaker.admitted_at_once())??;
         Some(Pass {

@@ -1,7 +1,6 @@
 //! The messages that this process holds and has not settled.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,6 +10,7 @@ use std::{
 
 use async_nats::Subject;
 use bytes::Bytes;
+use slab::Slab;
 use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval},
@@ -35,9 +35,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    next: u64,
     bytes: usize,
-    messages: HashMap<u64, Arc<Held>>,
+    messages: Slab<Arc<Held>>,
     /// The most messages that somebody waits to see in hand.
     awaited: Option<usize>,
 }
@@ -62,7 +61,7 @@ const FOR_EVER: u64 = u64::MAX;
 pub(super) struct Grip {
     in_hand: InHand,
     held: Arc<Held>,
-    id: u64,
+    id: usize,
     bytes: usize,
 }
 
@@ -76,27 +75,26 @@ impl InHand {
         }))
     }
 
-    /// Takes a message in hand: from now on it is marked as in progress.
-    pub(super) fn take(&self, ack: Subject, bytes: usize) -> Grip {
-        self.hold(Some(ack), bytes)
+    /// Takes a message in hand that came at this time: from now on it is marked as in progress.
+    pub(super) fn take(&self, ack: Subject, bytes: usize, came: Instant) -> Grip {
+        self.hold(Some(ack), bytes, came)
     }
 
     /// Takes a parked message in hand.
     pub(super) fn take_parked(&self, bytes: usize) -> Grip {
-        self.hold(None, bytes)
+        self.hold(None, bytes, Instant::now())
     }
 
-    fn hold(&self, ack: Option<Subject>, bytes: usize) -> Grip {
+    fn hold(&self, ack: Option<Subject>, bytes: usize, came: Instant) -> Grip {
         let held = Arc::new(Held {
             ack,
-            until: AtomicU64::new(self.nanos(Instant::now() + self.0.ack_wait)),
+            until: AtomicU64::new(self.nanos(came + self.0.ack_wait)),
             patience: AtomicU64::new(FOR_EVER),
         });
         let mut state = self.lock();
-        let id = state.next;
-        state.next += 1;
         state.bytes += bytes;
-        state.messages.insert(id, held.clone());
+        let id = state.messages.insert(held.clone());
+        drop(state);
         Grip {
             in_hand: self.clone(),
             held,
@@ -147,7 +145,7 @@ impl InHand {
                 _ = tick.tick() => {}
             }
             let began = Instant::now();
-            let all: Vec<_> = self.lock().messages.keys().copied().collect();
+            let all: Vec<_> = self.lock().messages.iter().map(|(id, _)| id).collect();
             let mut marked = Vec::with_capacity(all.len());
             for id in all {
                 // Settled meanwhile: a mark after its nak would replace the nak's delay.
@@ -170,8 +168,8 @@ impl InHand {
     }
 
     /// A message and where it is marked, if it is to be: a lease that has run out is nobody's to extend.
-    fn to_mark(&self, id: u64, now: Instant) -> Option<(Arc<Held>, Subject)> {
-        let held = self.lock().messages.get(&id)?.clone();
+    fn to_mark(&self, id: usize, now: Instant) -> Option<(Arc<Held>, Subject)> {
+        let held = self.lock().messages.get(id)?.clone();
         let now = self.nanos(now);
         let marked = held.until.load(Ordering::Relaxed) > now && held.patience.load(Ordering::Relaxed) > now;
         let ack = held.ack.clone().filter(|_| marked)?;
@@ -188,9 +186,9 @@ impl Grip {
     ///
     /// Between this look and the server's receipt of what follows the process may stand still; that window is as long
     /// as the operating system makes it.
-    pub(super) fn holds(&self) -> bool {
+    pub(super) fn holds(&self, now: Instant) -> bool {
         let until = self.held.until.load(Ordering::Relaxed);
-        self.held.ack.is_none() || until > self.in_hand.nanos(Instant::now())
+        self.held.ack.is_none() || until > self.in_hand.nanos(now)
     }
 
     /// How long it is surely ours.
@@ -208,7 +206,7 @@ impl Grip {
 impl Drop for Grip {
     fn drop(&mut self) {
         let mut state = self.in_hand.lock();
-        state.messages.remove(&self.id);
+        state.messages.remove(self.id);
         state.bytes -= self.bytes;
         let left = state.messages.len();
         let rings = state.awaited.take_if(|most| left <= *most).is_some();

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{
-    Message, StatusCode, Subscriber,
-    jetstream::{self, Context as JetStream},
-};
+use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tidewire_core::{BoxError, Timestamp};
@@ -16,13 +13,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
 use super::{
+    ack_subject::AckSubject,
     declare::{ConsumerSpec, declare},
     ordered::{Admission, Admitted, Event, Term},
     pull::{Demand, Pull, SILENCE},
     settle::Job,
     work::Work,
 };
-use crate::{clock, delivery::StoredAt, headers::header, stream::look_up, wiring::Wiring};
+use crate::{delivery::StoredAt, headers::header, stream::look_up, wiring::Wiring};
 
 /// How many bytes of messages a handler may hold.
 const BUDGET: usize = 16 << 20;
@@ -45,8 +43,6 @@ const UNSUBSCRIBED_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Puller {
     wiring: Wiring,
-    /// What reads an ack subject; away only while it does.
-    js: Option<JetStream>,
     spec: ConsumerSpec,
     /// Its stream, for each message to share.
     stream: Arc<str>,
@@ -56,6 +52,8 @@ pub(crate) struct Puller {
     demand: Demand,
     /// What came on the subscription so far, what the server says instead of messages included.
     received: u64,
+    /// When the last of them came, or the first of several that came together.
+    came: Instant,
     /// Whether the service was said not to be ready because of it.
     ailing: bool,
     /// No request before this: the last one was refused for a reason that asking again does not change.
@@ -84,13 +82,13 @@ impl Puller {
         let largest = wiring.sender.client().max_payload() + OVERHEAD;
         Self {
             wiring: wiring.clone(),
-            js: Some(wiring.sender.connection().jetstream()),
             stream: spec.stream.as_str().into(),
             created: Timestamp::default(),
             demand: Demand::new(work.desk.route.concurrency, BUDGET, largest, work.ack_wait),
             spec,
             work,
             received: 0,
+            came: Instant::now(),
             ailing: false,
             not_before: Instant::now(),
             forbidden: None,
@@ -268,7 +266,8 @@ impl Puller {
                 biased;
                 () = self.stop.cancelled() => return Left::Stopped,
                 message = messages.next() => {
-                    silent_at = Instant::now() + SILENCE;
+                    self.came = Instant::now();
+                    silent_at = self.came + SILENCE;
                     let Some(message) = message else {
                         return self.ended(connections, "the subscription ended".into()).await;
                     };
@@ -387,21 +386,11 @@ impl Puller {
             tracing::warn!(subject = %message.subject, "a message without an ack subject is none of the stream's");
             return None;
         };
-        let wrapped = jetstream::Message {
-            message,
-            // What it says of itself is read; nothing is sent through it.
-            context: self.js.take()?,
-        };
+        let said = AckSubject::read(&ack);
         let admitted = self
             .admission
             .as_mut()
-            .map(|admission| admission.admit(&self.stream, &wrapped));
-        let read = match &admitted {
-            None | Some(Admitted::Handle(..)) => self.read(&wrapped),
-            Some(Admitted::Done | Admitted::Nothing) => None,
-        };
-        let jetstream::Message { message, context } = wrapped;
-        self.js = Some(context);
+            .map(|admission| admission.admit(&self.stream, &message, said));
         let (seat, delivery) = match admitted {
             None => (None, None),
             Some(Admitted::Handle(seat, delivery)) => (Some(seat), Some(delivery)),
@@ -411,40 +400,28 @@ impl Puller {
             }
             Some(Admitted::Nothing) => return None,
         };
-        let (counted, stored) = read?;
-        let grip = self.work.in_hand.take(ack.clone(), bytes);
+        let Some(said) = said else {
+            tracing::warn!(%ack, "a message whose ack subject cannot be read comes again");
+            return None;
+        };
+        if said.delivered == 1 {
+            self.spec.received.came(said.stream_sequence);
+        }
+        let grip = self.work.in_hand.take(ack.clone(), bytes, self.came);
         tracing::trace!(target: "tidewire::walk", "in hand");
         Some(Job {
             message: message.into(),
             ack,
-            delivery: delivery.unwrap_or(counted),
-            stored,
+            delivery: delivery.unwrap_or(said.delivered),
+            stored: StoredAt {
+                stream: self.stream.clone(),
+                sequence: said.stream_sequence,
+                time: said.stored,
+            },
             created: self.created,
             grip,
             seat,
         })
-    }
-
-    /// The number of a delivery, and where its message is stored.
-    fn read(&self, message: &jetstream::Message) -> Option<(u64, StoredAt)> {
-        match message.info() {
-            Ok(info) => {
-                let stored = StoredAt {
-                    stream: self.stream.clone(),
-                    sequence: info.stream_sequence,
-                    time: clock::at(info.published.into()),
-                };
-                if info.delivered == 1 {
-                    self.spec.received.came(info.stream_sequence);
-                }
-                Some((u64::try_from(info.delivered).unwrap_or(1), stored))
-            }
-            Err(error) => {
-                let ack = message.reply.as_deref();
-                tracing::warn!(%error, ack, "a message whose ack subject cannot be read comes again");
-                None
-            }
-        }
     }
 
     /// Ends the subscription after the last message that the server may have sent already.
@@ -467,6 +444,7 @@ impl Puller {
                 }
             }
             while let Some(message) = messages.next().await {
+                self.came = Instant::now();
                 if message.status.is_none() && message.reply.is_some() {
                     late.extend(self.take(message));
                 }

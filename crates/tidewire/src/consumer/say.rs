@@ -80,7 +80,7 @@ impl Job {
             // One that is lost costs a longer delay; one that is said twice might end a run of somebody else.
             send(&desk.sender, self.ack, payload).await;
         } else {
-            desk.unheard.say(self.ack, payload, until);
+            desk.unheard.say(self.ack, payload, until, self.message);
         }
     }
 }

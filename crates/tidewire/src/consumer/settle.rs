@@ -46,14 +46,18 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Handles the message and settles it.
-    pub(super) async fn work(self, desk: &Desk) -> Fate {
-        let Some(pass) = desk.gate.pass(stop(self.seat.as_ref(), desk)).await else {
+    /// Handles the message, from `now` on, and settles it.
+    pub(super) async fn work(self, desk: &Desk, now: Instant) -> Fate {
+        let (pass, now) = if let Some(pass) = desk.gate.at_once() {
+            (pass, now)
+        } else if let Some(pass) = Box::pin(desk.gate.pass(stop(self.seat.as_ref(), desk))).await {
+            (pass, Instant::now())
+        } else {
             self.give_back(&desk.sender).await;
             return Fate::Left;
         };
         let delivery = self.delivery;
-        match Case::open(self, pass, desk).await {
+        match Case::open(self, pass, desk, now).await {
             Ok(case) => case.settle(delivery).await,
             Err((job, said)) => job.say(said, desk).await,
         }
@@ -86,10 +90,12 @@ struct Case<'a> {
     /// The delay that the handler or a rule asked for.
     after: Option<Duration>,
     attempt: u32,
+    /// When the clock was read last.
+    now: Instant,
 }
 
 impl<'a> Case<'a> {
-    async fn open(job: Job, pass: Pass, desk: &'a Desk) -> Result<Self, (Job, Said)> {
+    async fn open(job: Job, pass: Pass, desk: &'a Desk, now: Instant) -> Result<Self, (Job, Said)> {
         let mut case = Self {
             desk,
             message: job.message.clone(),
@@ -101,18 +107,21 @@ impl<'a> Case<'a> {
             known: Known::default(),
             after: None,
             attempt: 0,
+            now,
         };
         if *case.stored.stream != *desk.service_stream {
             return Ok(case);
         }
-        let said = match Replay::read(&case.message, &desk.letters).await {
+        // Boxed, here and below: what few messages need all others would hold the room for.
+        let said = match Box::pin(Replay::read(&case.message, &desk.letters)).await {
             // Nothing of ours: it is what it says it is, and a letter if that is nothing.
             Ok(None) => return Ok(case),
             Ok(Some((replay, message))) => {
-                if replay.is_due(desk).await {
+                if Box::pin(replay.is_due(desk)).await {
                     case.message = Arc::new(message);
                     case.stored = replay.stored();
                     case.replay = Some(replay);
+                    case.now = Instant::now();
                     return Ok(case);
                 }
                 // Somebody acted since: it was handled already, edited, or discarded.
@@ -136,9 +145,10 @@ impl<'a> Case<'a> {
             }
             let (next, effect) = state.step(input);
             state = next;
+            let before = self.now;
             input = match effect {
                 Effect::Read => {
-                    let runs = self.read().await;
+                    let runs = Box::pin(self.read()).await;
                     if let Some(delay) = self.not_yet() {
                         return self.say(Said::Nak(delay)).await;
                     }
@@ -156,28 +166,25 @@ impl<'a> Case<'a> {
                     if alone && suspect.is_none() {
                         Input::Stopping
                     } else {
-                        Input::Marked(self.mark(count).await)
+                        Input::Marked(Box::pin(self.mark(count)).await)
                     }
                 }
                 Effect::Run { attempt } => self.run(attempt).await,
                 Effect::Count { count } => {
                     self.known.due = self.due(state);
-                    Input::Counted(self.count(count).await)
+                    Input::Counted(Box::pin(self.count(count)).await)
                 }
                 Effect::Wait => {
                     suspect = None;
-                    self.pass = self
-                        .desk
-                        .gate
-                        .pass_again(stop(self.job.seat.as_ref(), self.desk))
-                        .await;
+                    let again = self.desk.gate.pass_again(stop(self.job.seat.as_ref(), self.desk));
+                    self.pass = Box::pin(again).await;
                     if self.pass.is_some() {
                         Input::Admitted
                     } else {
                         Input::Stopping
                     }
                 }
-                Effect::Keep(keep) => Input::Kept(self.keep(keep).await),
+                Effect::Keep(keep) => Input::Kept(Box::pin(self.keep(keep)).await),
                 Effect::Ack if self.handled().await => return self.say(Said::Ack).await,
                 // What was done is on no record yet; the next delivery puts it there, and has an effect once more.
                 Effect::Ack => return self.say(Said::Nak(UNANSWERED)).await,
@@ -194,13 +201,16 @@ impl<'a> Case<'a> {
                 }
                 Effect::Nothing => return Fate::Left,
             };
+            if self.now == before {
+                self.now = Instant::now();
+            }
         }
     }
 
     /// Whether the message is surely ours still; of an ordered durable the term must be, too.
     fn holds(&self) -> bool {
         let in_term = self.job.seat.as_ref().is_none_or(|seat| seat.term.holds());
-        in_term && self.job.grip.holds()
+        in_term && self.job.grip.holds(self.now)
     }
 
     /// When a message of an ordered durable runs again: it is not the server that waits.
@@ -295,19 +305,21 @@ impl<'a> Case<'a> {
             .and_then(|failed| failed.traceparent.as_deref());
         let replayed = self.replay.as_ref().and_then(Replay::traceparent);
         let span = spans::process(&delivery, &desk.route, failed_before.or(replayed));
-        self.job
-            .grip
-            .patience(Instant::now().checked_add(desk.time_limit));
+        self.job.grip.patience(self.now.checked_add(desk.time_limit));
+        let mut now = self.now;
         let run = async {
-            match desk.route.unpacked(delivery).await {
-                Ok(delivery) => {
-                    outbox = delivery.outbox.clone();
-                    desk.route.attempt_within(delivery, desk.time_limit).await
-                }
-                Err(outcome) => outcome,
+            let mut delivery = delivery;
+            if desk.route.unpacks(&delivery) {
+                delivery = match desk.route.unpacked(delivery).await {
+                    Ok(delivery) => delivery,
+                    Err(outcome) => return (outcome, Instant::now()),
+                };
+                outbox = delivery.outbox.clone();
+                now = Instant::now();
             }
+            desk.route.attempt_within(delivery, now, desk.time_limit).await
         };
-        let outcome = run.instrument(span.clone()).await;
+        let (outcome, ended) = run.instrument(span.clone()).await;
         self.job.grip.patience(None);
         spans::ended(&span, (!outcome.is_success()).then(|| outcome.class()));
         let verdict = desk.policy.verdict(&outcome);
@@ -319,6 +331,7 @@ impl<'a> Case<'a> {
         }
         self.known.discarded = verdict == Verdict::Discard;
         if verdict == Verdict::Done {
+            self.now = ended;
             span.in_scope(|| desk.report_done(&outcome, &self.message.subject, before + attempt));
             return Input::Ended {
                 verdict,
@@ -391,7 +404,10 @@ impl<'a> Case<'a> {
 
     /// Says of a replayed letter that it was handled; of any other message there is nothing to say.
     async fn handled(&self) -> bool {
-        self.replay.is_none() || self.record(Act::Handled, None, None).await
+        match self.replay {
+            None => true,
+            Some(_) => Box::pin(self.record(Act::Handled, None, None)).await,
+        }
     }
 
     fn letter(&self) -> LetterId {
@@ -447,6 +463,8 @@ impl<'a> Case<'a> {
     }
 
     async fn say(self, said: Said) -> Fate {
+        // Before the word that is said: see `Unheard`.
+        drop(self.message);
         let fate = self.job.say(said, self.desk).await;
         tracing::trace!(target: "tidewire::walk", "settled");
         fate

@@ -65,7 +65,7 @@ impl Work {
             });
             async move {
                 let began = Instant::now();
-                let fate = job.work(&desk).await;
+                let fate = job.work(&desk, began).await;
                 if let Some(run) = &mut run {
                     run.fate = fate;
                 }

@@ -1,12 +1,10 @@
 //! The attempts of one handler.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use tidewire_core::{Outcome, Timestamp};
+use tokio::time::Instant;
 
 use super::{CONSUMED, CRITICAL_TIME, IN_FLIGHT, OTHER, PROCESS_DURATION};
 use crate::{clock, delivery::Delivery, input::Input, tally::Ends};
@@ -83,14 +81,14 @@ impl Attempts {
         }))
     }
 
-    /// An attempt begins.
-    pub(crate) fn begins(&self, delivery: &Delivery) -> Attempted<'_> {
+    /// An attempt begins now.
+    pub(crate) fn begins(&self, delivery: &Delivery, now: Instant) -> Attempted<'_> {
         let attempts = &*self.0;
         let input = delivery.outbox.input();
         attempts.in_flight.increment(1);
         Attempted {
             of: attempts.of(input, delivery),
-            began: Instant::now(),
+            began: now,
             sent: input.timestamp(),
             attempts,
         }
@@ -160,8 +158,8 @@ fn outcome(class: usize) -> &'static str {
 }
 
 impl Attempted<'_> {
-    /// It came to an end.
-    pub(crate) fn ends(self, outcome: &Outcome) {
+    /// It comes to its end now.
+    pub(crate) fn ends(self, outcome: &Outcome, now: Instant) {
         let class = outcome.class();
         // A class that this list does not know is a failure like any other.
         let at = Outcome::CLASSES.iter().position(|known| *known == class);
@@ -171,7 +169,7 @@ impl Attempted<'_> {
             counter.increment(1);
         }
         if let Some(duration) = self.of.duration.get(at.min(OUTCOMES.len() - 1)) {
-            duration.record(self.began.elapsed());
+            duration.record(now.saturating_duration_since(self.began));
         }
         if outcome.is_success() {
             self.of.critical_time.record(clock::now().since(self.sent));

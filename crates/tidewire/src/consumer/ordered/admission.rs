@@ -2,15 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{
-    Message,
-    jetstream::{Context as JetStream, Message as Delivered},
-};
+use async_nats::{Message, jetstream::Context as JetStream};
 use tidewire_core::{BoxError, wire};
 use tokio::time::timeout;
 
 use super::{Seat, Term, baton::Took, lane_of::lane_of};
-use crate::headers::header;
+use crate::{consumer::ack_subject::AckSubject, headers::header};
 
 /// How long an answer is awaited.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
@@ -76,24 +73,29 @@ impl Admission {
     }
 
     /// Looks at the next delivery.
-    pub(in crate::consumer) fn admit(&mut self, stream: &str, delivered: &Delivered) -> Admitted {
-        let Ok(info) = delivered.info() else {
+    pub(in crate::consumer) fn admit(
+        &mut self,
+        stream: &str,
+        message: &Message,
+        said: Option<AckSubject>,
+    ) -> Admitted {
+        let Some(said) = said else {
             self.term.end("a delivery cannot be read");
             return Admitted::Nothing;
         };
         if self.term.is_over() {
             return Admitted::Nothing;
         }
-        if info.consumer_sequence != self.next {
+        if said.consumer_sequence != self.next {
             self.term.end("a delivery is missing");
             return Admitted::Nothing;
         }
         self.next += 1;
-        if !self.is_pinned(&delivered.message) {
+        if !self.is_pinned(message) {
             self.term.end("the server serves another one");
             return Admitted::Nothing;
         }
-        match self.term.took(stream, info.stream_sequence) {
+        match self.term.took(stream, said.stream_sequence) {
             Took::Done => Admitted::Done,
             Took::Twice => {
                 self.term.end("a message in hand came again");
@@ -102,13 +104,12 @@ impl Admission {
             Took::Open => {
                 let seat = Seat {
                     term: self.term.clone(),
-                    lane: lane_of(&delivered.message),
+                    lane: lane_of(message),
                     parked: None,
                 };
                 // A reset forgets how often a message was delivered; it may have been run, and have killed the process.
-                let before = u64::from(info.stream_sequence <= self.again);
-                let delivery = u64::try_from(info.delivered).unwrap_or(1) + before;
-                Admitted::Handle(seat, delivery)
+                let before = u64::from(said.stream_sequence <= self.again);
+                Admitted::Handle(seat, said.delivered + before)
             }
         }
     }

@@ -60,9 +60,13 @@ pub(crate) async fn run_with_input(server: &Server, args: &[&str], input: &str) 
     Ran::new(&command, output)
 }
 
-pub(crate) async fn ended(mut command: Command) -> Ran {
-    let output = timeout(BOUND, command.output()).await;
-    let output = output.unwrap_or_else(|_| panic!("not over after {BOUND:?}: {command:?}"));
+pub(crate) async fn ended(command: Command) -> Ran {
+    ended_within(BOUND, command).await
+}
+
+pub(crate) async fn ended_within(bound: Duration, mut command: Command) -> Ran {
+    let output = timeout(bound, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("not over after {bound:?}: {command:?}"));
     Ran::new(&command, output.unwrap())
 }
 

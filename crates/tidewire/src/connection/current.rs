@@ -82,7 +82,7 @@ impl Living {
     }
 
     /// Waits for the client's end. Its state does not tell: after a panic it goes on saying that it is connected.
-    async fn ended(mut self) -> End {
+    pub(crate) async fn ended(mut self) -> End {
         let Some(life) = &mut self.life else {
             // A flush is answered by the client's task, and fails as soon as there is none; while the connection is
             // lost it waits.

@@ -45,6 +45,9 @@ const OLDEST_SERVER: &str = "2.14.4";
 /// How long the client may take to tell of a refused subscription after the server has answered what came later.
 const TOLD_WITHIN: Duration = Duration::from_millis(20);
 
+/// How long it may take until the end of a client is known that has just refused to work.
+const ENDED_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long a start may take in all: longer than the longest wait for a lease, which is 45 seconds.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -132,7 +135,13 @@ async fn start_all<S>(
     let checkup = Checkup::new(wiring.clone(), streams, consumers);
     tokio::spawn(checkup.run());
     // The server has every subscription, and has answered every pull, once a message came back that was sent after them.
-    wiring.sender.round_trip().await.map_err(StartError::connection)?;
+    let living = wiring.sender.connection().living();
+    if let Err(error) = wiring.sender.round_trip().await {
+        // A client that dies on the first message that comes to it has begun to run: what follows is for those who watch
+        // over it.
+        let died = timeout(ENDED_WITHIN, living.ended()).await;
+        died.map_err(|_| StartError::connection(error))?;
+    }
     sleep(TOLD_WITHIN).await;
     tracing::info!(
         "{} {} has started\n{table}",

@@ -25,36 +25,36 @@ async fn many_events_behind_one_that_fails_are_parked_and_handled_in_order_over_
     // Their stream is there before them.
     publish(&client, 0, 0).await;
     let running = patient(&world).start(connect(&server).await).await.unwrap();
-    publish(&client, 1, 500).await;
+    publish(&client, 1, 200).await;
     eventually("the first and what follows it are parked", async || {
-        parked(&client).await == 500
+        parked(&client).await == 200
     })
     .await;
     all_quiet(&client).await;
     assert_eq!(world.count(), 0);
     // Other keys go on, and what comes later of this one is parked behind.
-    publish_from(&client, 3, 500, 520).await;
+    publish_from(&client, 3, 200, 220).await;
     eventually("the other keys are handled", async || world.count() == 40).await;
     all_quiet(&client).await;
-    assert_eq!(parked(&client).await, 520);
+    assert_eq!(parked(&client).await, 220);
     eventually("some of them are handled", async || world.of("k0").len() > 50).await;
     running.stop().await.unwrap();
     let left = parked(&client).await;
     assert!(
-        left > 0 && left + world.of("k0").len() == 520,
+        left > 0 && left + world.of("k0").len() == 220,
         "{left} are left, handled or parked"
     );
     // What comes while nobody is there stands behind what is parked.
-    publish_from(&client, 1, 520, 530).await;
+    publish_from(&client, 1, 220, 230).await;
     let running = patient(&world).start(connect(&server).await).await.unwrap();
-    eventually("all are handled", async || world.of("k0").len() == 530).await;
+    eventually("all are handled", async || world.of("k0").len() == 230).await;
     all_quiet(&client).await;
     eventually("none is parked", async || parked(&client).await == 0).await;
-    assert_eq!(world.of("k0"), (0..530).collect::<Vec<_>>());
+    assert_eq!(world.of("k0"), (0..230).collect::<Vec<_>>());
     // The key is open again.
-    publish_from(&client, 1, 530, 540).await;
-    eventually("the last ones are handled", async || world.of("k0").len() == 540).await;
-    assert_eq!(world.of("k0"), (0..540).collect::<Vec<_>>());
+    publish_from(&client, 1, 230, 240).await;
+    eventually("the last ones are handled", async || world.of("k0").len() == 240).await;
+    assert_eq!(world.of("k0"), (0..240).collect::<Vec<_>>());
     running.stop().await.unwrap();
 }
 

@@ -37,7 +37,7 @@ pub struct Metadata {
 }
 
 /// The members of `metadata`, read without a map between: a name that stands twice is an error, as in
-/// [`Unique`](crate::unique::Unique).
+/// `Unique` (`unique.rs`).
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Members)

@@ -14,12 +14,12 @@ use tidewire::{
         },
     },
     dead_letter::{Act, Record},
-    wire,
+    read_object, wire,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    jobs::{CONSUMER, DURABLE, End, JOBS, Kind, RESULTS, SERVICE},
+    jobs::{CONSUMER, DURABLE, End, FORGETS, JOBS, Kind, RESULTS, SERVICE},
     load::Posted,
 };
 
@@ -71,6 +71,10 @@ pub(crate) struct Books {
     pub(crate) jobs: Vec<Entry>,
     /// Why it never was quiet.
     unquiet: Option<String>,
+    /// How long the stream of the effects knows an id, where each message is to have one effect.
+    window: Option<Duration>,
+    /// Data that an effect names, and that are not there.
+    absent: Vec<String>,
 }
 
 /// The sums of the books, for the table.
@@ -97,6 +101,8 @@ impl Books {
         let mut books = Self {
             jobs: jobs.collect(),
             unquiet,
+            window: None,
+            absent: Vec::new(),
         };
         read(nats, JOBS, |message| {
             if let Some(entry) = books.by_subject(&message.subject) {
@@ -104,15 +110,26 @@ impl Books {
             }
         })
         .await?;
-        // Each handling writes another time into its event: equal ones are one.
-        let mut effects = HashSet::new();
+        // Each handling writes another time into its event: equal ones are one. Where the data are stored beside it, its
+        // headers have the time.
+        let (mut effects, mut claims) = (HashSet::new(), Vec::<String>::new());
         read(nats, RESULTS, |message| {
-            let is_new = effects.insert(message.payload.clone());
+            let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str().to_owned());
+            claims.extend(header(wire::DATAREF));
+            let is_new = effects.insert((message.payload.clone(), header("ce-id"), header("ce-time")));
             if let Some(entry) = books.by_subject(&message.subject) {
                 entry.effects += usize::from(is_new);
             }
         })
         .await?;
+        for claim in claims {
+            let place = claim.strip_prefix("nats-object:");
+            let place = place.and_then(|place| place.split_once('/'));
+            let (bucket, object) = place.ok_or_else(|| format!("no place of data: {claim:?}"))?;
+            if read_object(nats, bucket, object).await?.is_none() {
+                books.absent.push(claim);
+            }
+        }
         let prefix = wire::letter_subject(SERVICE, DURABLE, "");
         read(nats, wire::DLQ_STREAM, |message| {
             if message.subject.starts_with(&prefix) {
@@ -122,6 +139,14 @@ impl Books {
         .await?;
         books.read_runs(runs)?;
         Ok(books)
+    }
+
+    /// The same where each message is to have one effect: the stream of the effects drops what has an id that it knows,
+    /// and must forget it before a second effect comes.
+    pub(crate) async fn with_one_effect(mut self, nats: &Connection) -> Result<Self, Box<dyn Error>> {
+        let stream = nats.jetstream().get_stream(RESULTS).await?;
+        self.window = Some(stream.cached_info().config.duplicate_window);
+        Ok(self)
     }
 
     /// The job that a subject ends with.
@@ -186,6 +211,13 @@ impl Books {
         if self.sums().stored == 0 {
             faults.push("no message was stored: it shows nothing".to_owned());
         }
+        if let Some(window) = self.window.filter(|window| *window > FORGETS) {
+            faults.push(format!(
+                "the stream of the effects knows an id for {window:?}: it may hide a second effect"
+            ));
+        }
+        let absent = self.absent.iter().take(SHOWN);
+        faults.extend(absent.map(|data| format!("an effect, and its data are not there: {data}")));
         let mut check = |what: &str, broken: fn(&Entry) -> bool| {
             let found = self.jobs.iter().enumerate().filter(|(_, entry)| broken(entry));
             faults.extend(named(what, found));

@@ -1,6 +1,6 @@
 //! The messages of a run: each says by its key what becomes of it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ pub(crate) const RESULTS: &str = "CRASH__RESULTS";
 pub(crate) const SERVICE: &str = "worker";
 pub(crate) const DURABLE: &str = "work";
 pub(crate) const CONSUMER: &str = "worker__work";
+/// How long the stream of the effects knows an id where each message is to have one effect: not long enough to hide a
+/// second one.
+pub(crate) const FORGETS: Duration = Duration::from_millis(100);
 
 /// Something to do, `<kind>-<number>`; each number is posted once.
 #[derive(Event, Serialize, Deserialize, JsonSchema, Debug)]

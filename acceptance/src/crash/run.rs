@@ -42,7 +42,7 @@ enum Hidden {
 enum Part {
     /// A worker is killed at every step between receipt and ack.
     Workers,
-    /// The same with one effect for one message, beyond the duplicate window.
+    /// One effect for one message, beyond the duplicate window, whatever is killed or stands still.
     Once,
     /// A message aborts the process that handles it.
     Abort,

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     hook::{Death, Hook},
-    jobs::{DURABLE, JobDone, JobPosted, Kind, SERVICE},
+    jobs::{DURABLE, FORGETS, JobDone, JobPosted, Kind, SERVICE},
 };
 
 /// What one worker is told.
@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) replicas: usize,
     /// One effect for one message, though the stream of the effects forgets ids after a tenth of a second.
     pub(crate) once: bool,
+    /// The data of every effect are stored beside it, as those of a large one.
+    pub(crate) claims: bool,
     pub(crate) concurrency: usize,
     pub(crate) attempts: u32,
     pub(crate) ack_wait: Duration,
@@ -113,8 +115,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .on_error::<Unwanted>(Then::Discard);
     let context = Context::new("crash.results").replicas(options.replicas);
     let (durable, context) = if options.once {
-        let forgets = Duration::from_millis(100);
-        (durable.effectively_once(), context.duplicate_window(forgets))
+        (durable.effectively_once(), context.duplicate_window(FORGETS))
     } else {
         (durable, context)
     };
@@ -126,6 +127,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         })
         .context(context)
         .on(durable);
+    let service = if options.claims {
+        // Every effect has more than one byte.
+        service.claim_check_above(1)
+    } else {
+        service
+    };
     let running = service.start(tidewire::connect(&options.url).await?).await?;
     println!("ready");
     let alone = CancellationToken::new();

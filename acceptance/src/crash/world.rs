@@ -35,6 +35,8 @@ pub(crate) struct World {
     replicas: usize,
     /// Whether each message is to have one effect.
     once: bool,
+    /// Whether the data of every effect are stored beside it.
+    claims: bool,
     source: Running,
     started: AtomicUsize,
     pub(crate) servers: Servers,
@@ -46,14 +48,18 @@ impl World {
         Self::on(Servers::One(Box::new(Server::start()?)), 1).await
     }
 
-    /// The same, and its workers say that each message has one effect.
-    pub(crate) async fn alone_and_once() -> Result<Self, Box<dyn Error>> {
-        let world = Self::alone().await?;
-        Ok(Self { once: true, ..world })
-    }
-
     pub(crate) async fn of_three() -> Result<Self, Box<dyn Error>> {
         Self::on(Servers::Three(Cluster::start(3)?), 3).await
+    }
+
+    /// The same, and its workers say that each message has one effect.
+    pub(crate) fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+
+    /// The same, and its workers store the data of every effect beside it.
+    pub(crate) fn claiming(self) -> Self {
+        Self { claims: true, ..self }
     }
 
     async fn on(servers: Servers, replicas: usize) -> Result<Self, Box<dyn Error>> {
@@ -68,6 +74,7 @@ impl World {
             posted: Posted::default(),
             replicas,
             once: false,
+            claims: false,
             source,
             started: AtomicUsize::new(0),
             servers,
@@ -86,6 +93,7 @@ impl World {
             death: None,
             replicas: self.replicas,
             once: self.once,
+            claims: self.claims,
             concurrency: 16,
             attempts: 3,
             ack_wait: Duration::from_secs(1),
@@ -142,7 +150,11 @@ impl World {
 
     /// Waits until all is quiet, and opens the books.
     pub(crate) async fn books(&self, within: Duration) -> Result<Books, Box<dyn Error>> {
-        Books::once_quiet(&self.nats, &self.posted, &self.runs(), within).await
+        let books = Books::once_quiet(&self.nats, &self.posted, &self.runs(), within).await?;
+        if self.once {
+            return books.with_one_effect(&self.nats).await;
+        }
+        Ok(books)
     }
 }
 

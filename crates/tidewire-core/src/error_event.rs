@@ -28,7 +28,7 @@ pub struct ErrorEvent {
     pub sequence: u64,
     /// The number of the run.
     pub attempt: u32,
-    /// What follows: `retry`, `hold`, `dead_letter` or `discard`.
+    /// What follows: `retry`, `hold`, `dead_letter` or `discard`; `kept_unacknowledged` where the letter cannot be stored.
     pub then: &'static str,
     /// The dead letter that it is or becomes.
     pub letter: String,

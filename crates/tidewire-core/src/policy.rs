@@ -160,7 +160,10 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OrFail;
+    use crate::{
+        OrFail,
+        settlement::{After, Effect, Input, Keep, State},
+    };
 
     #[derive(Debug, thiserror::Error)]
     #[error("gateway said {0}")]
@@ -169,6 +172,10 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot charge")]
     struct Charge(#[source] Gateway);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot take the order")]
+    struct Order(#[source] Charge);
 
     fn outcome(result: Result<(), Failure>) -> Outcome {
         result.map_or_else(Outcome::Failed, |()| Outcome::Done)
@@ -199,6 +206,76 @@ mod tests {
             }
         );
         assert_eq!(verdict(404), Verdict::Discard);
+    }
+
+    /// The verdict where `then` is the one rule, for errors of the gateway, and `failure` is what the handler says.
+    fn ruled(then: Then, failure: Failure) -> Verdict {
+        let policy = Policy {
+            rules: vec![Rule::new(|_: &Gateway| true, then)],
+            retry: Retry::default(),
+        };
+        policy.verdict(&outcome(Err(failure)))
+    }
+
+    #[test]
+    fn a_rule_tries_again_by_a_policy_or_after_a_delay_of_its_own() {
+        let own = Retry::fixed(Duration::from_secs(7)).max_attempts(2);
+        let delay = Duration::from_secs(30);
+        // The error itself, and as the source of another one, near and far.
+        let failures: [fn() -> Failure; 3] = [
+            || Gateway(503).into(),
+            || Charge(Gateway(503)).into(),
+            || Order(Charge(Gateway(503))).into(),
+        ];
+        for failure in failures {
+            let by_its_policy = Verdict::Retry {
+                policy: own,
+                after: None,
+            };
+            assert_eq!(ruled(Then::Retry(own), failure()), by_its_policy);
+            // How often is not the rule's to say here.
+            let by_its_delay = Verdict::Retry {
+                policy: Retry::default(),
+                after: Some(delay),
+            };
+            assert_eq!(ruled(Then::RetryAfter(delay), failure()), by_its_delay);
+        }
+        let another = || Failure::new(Class::Retry(None), "no gateway in it");
+        let by_the_durables = Verdict::Retry {
+            policy: Retry::default(),
+            after: None,
+        };
+        assert_eq!(ruled(Then::Retry(own), another()), by_the_durables);
+        assert_eq!(ruled(Then::RetryAfter(delay), another()), by_the_durables);
+    }
+
+    #[test]
+    fn the_time_of_a_rules_policy_ends_the_attempts() {
+        let delay = Duration::from_secs(10);
+        let own = Retry::fixed(delay).jitter(0.0).max_time(Duration::from_secs(60));
+        let verdict = ruled(Then::Retry(own), Charge(Gateway(503)).into());
+        // A second run fails, so long after the first.
+        let after = |since| {
+            let running = State::Running {
+                runs: 1,
+                marked: true,
+            };
+            running.step(Input::Ended {
+                verdict,
+                since: Duration::from_secs(since),
+                random: 0.0,
+            })
+        };
+        let again = (
+            State::Counting(After::Nak(delay)),
+            Effect::Count { count: Some(2) },
+        );
+        assert_eq!(after(59), again);
+        let over = (
+            State::Counting(After::Keep(Keep::Letter)),
+            Effect::Count { count: None },
+        );
+        assert_eq!(after(60), over);
     }
 
     #[test]

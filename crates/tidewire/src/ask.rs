@@ -63,6 +63,18 @@ pub enum AskError {
         #[source]
         source: ReplyError,
     },
+    /// A stream captures the subject: it has stored the message, and its ack came before any answer. A service may have
+    /// handled the message all the same.
+    #[error(
+        "the stream {stream} captures `{subject}`, which is answered by request and reply: it has stored this message, and \
+         its ack came in place of the answer; narrow the stream's subjects"
+    )]
+    Captured {
+        /// Where the message was sent.
+        subject: String,
+        /// The stream.
+        stream: String,
+    },
     /// The message cannot be written; nothing was sent.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -119,6 +131,7 @@ impl AskError {
             Self::TimedOut { .. } => "timed_out",
             Self::Refused { error, .. } => &error.code,
             Self::Unreadable { .. } => "unreadable",
+            Self::Captured { .. } => "captured",
             Self::Encode(_) => "encode",
             Self::Header(_) => "header",
             Self::NotPermitted(_) => "not_permitted",

@@ -24,19 +24,24 @@ pub(crate) fn header_map<'a>(
     Ok(map)
 }
 
-/// The same, where most names are constants: those are checked by whoever wrote them, and not copied.
+/// The same, where most names are constants, which are not copied.
 pub(crate) fn header_map_of<'a>(
     headers: impl IntoIterator<Item = (Cow<'static, str>, &'a str)>,
 ) -> Result<HeaderMap, InvalidHeader> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let header = match &name {
-            Cow::Borrowed(name) => Some(HeaderName::from_static(name)),
+            Cow::Borrowed(name) => is_name(name).then(|| HeaderName::from_static(name)),
             Cow::Owned(name) => name.parse().ok(),
         };
         append(&mut map, header, &name, value)?;
     }
     Ok(map)
+}
+
+/// As the client checks it where it copies a name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 fn append(
@@ -101,6 +106,8 @@ mod tests {
         let error = header_map([("Tw-Name", "a\r\nNats-Rollup: all")]).unwrap_err();
         assert!(error.to_string().contains("Tw-Name"), "{error}");
         assert!(header_map([("Bad Name:", "x")]).is_err());
+        assert!(header_map_of([("Bad-Name:\r\nNats-Rollup".into(), "x")]).is_err());
+        assert!(header_map_of([("Tw-Name".into(), "x")]).is_ok());
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Storing what could not be handled.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use async_nats::jetstream::{object_store, stream::LastRawMessageErrorKind};
 use bytes::Bytes;
 use tidewire_core::{
@@ -16,6 +21,8 @@ pub(crate) struct Letters {
     nats: Connection,
     replicas: usize,
     health: Health,
+    /// The durables whose last letter was refused.
+    refused: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The name by which a service that cannot store dead letters is not ready.
@@ -27,6 +34,7 @@ impl Letters {
             nats,
             replicas,
             health,
+            refused: Arc::default(),
         }
     }
 
@@ -57,12 +65,27 @@ impl Letters {
                 CAUSE,
                 format!(
                     "dead letters cannot be stored in {}: {error}; their messages stay where they are, unacknowledged, and \
-                     are stored once it is repaired (raise its limits, or allow this user to publish to `{subject}`)",
+                     are stored once it is repaired (raise its limits, make it again where it is gone, or allow \
+                     this user to publish to `{subject}`)",
                     wire::DLQ_STREAM
                 ),
             ),
         }
         stored
+    }
+
+    /// A letter of `durable` could not be stored. Whether that is news: the one before it could.
+    pub(crate) fn refused(&self, durable: &str) -> bool {
+        self.refusals().insert(durable.to_owned())
+    }
+
+    /// A letter of `durable` is stored.
+    pub(crate) fn accepted(&self, durable: &str) {
+        self.refusals().remove(durable);
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn try_store(

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tidewire_core::{
-    EncodeError, ErrorBody, Extras, Format, Kind, Message, Outgoing, Reply as Answer, Stamp, TraceContext,
-    wire,
+    EncodeError, ErrorBody, Extras, Format, Kind, Message, Outgoing, Reply as Answer, ReplyError, Stamp,
+    TraceContext, wire,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
@@ -369,9 +369,15 @@ impl Sender {
                     error,
                 })
             }
-            (Err(source), None) => Err(AskError::Unreadable {
-                subject: subject(),
-                source,
+            (Err(source), None) => Err(match (capturing(&message.payload), source) {
+                (Some(stream), ReplyError::Malformed(_)) => AskError::Captured {
+                    subject: subject(),
+                    stream,
+                },
+                (_, source) => AskError::Unreadable {
+                    subject: subject(),
+                    source,
+                },
             }),
         }
     }
@@ -409,6 +415,12 @@ fn no_stream(outgoing: &Outgoing, subject: &str, within: Duration) -> PublishErr
             within,
         }
     }
+}
+
+/// The stream whose ack this is, if it is the ack of one that has stored a message.
+fn capturing(payload: &[u8]) -> Option<String> {
+    let ack: Ack = serde_json::from_slice(payload).ok()?;
+    (ack.error.is_none() && ack.seq > 0 && !ack.stream.is_empty()).then_some(ack.stream)
 }
 
 fn stored(payload: &[u8], subject: &str, stream: &str) -> Result<Stored, PublishError> {

@@ -8,12 +8,14 @@
 
 use std::{
     collections::VecDeque,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_nats::{Message, Subject};
 use bytes::Bytes;
+use futures_util::future::poll_immediate;
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify},
     time::{Instant, sleep},
@@ -81,7 +83,7 @@ impl Unheard {
         let _messages: Vec<_> = words.iter_mut().map(|word| word.message.take()).collect();
         let leaving: Vec<_> = words
             .iter()
-            .map(|word| (word.ack.clone(), word.payload.clone()))
+            .map(|word| (word.ack.clone(), word.payload.clone(), word.until))
             .collect();
         // On record before they leave: what is published while the connection goes down is said again.
         {
@@ -91,16 +93,29 @@ impl Unheard {
             }
             said.extend(words);
         }
-        let mut client = sender.client();
-        for (ack, payload) in leaving {
-            if client.publish(ack.clone(), payload.clone()).await.is_ok() {
+        let (mut client, mut now) = (sender.client(), Instant::now());
+        for (ack, payload, until) in leaving {
+            // It may be somebody else's by now.
+            if until <= now {
+                continue;
+            }
+            let mut publishing = pin!(client.publish(ack.clone(), payload.clone()));
+            let published = match poll_immediate(&mut publishing).await {
+                Some(published) => published,
+                None => {
+                    let published = publishing.await;
+                    now = Instant::now();
+                    published
+                }
+            };
+            if published.is_ok() {
                 continue;
             }
             if let Err(error) = sender.tell(ack, payload).await {
                 tracing::warn!(%error, "messages could not be settled; the next connection hears it, or they come again");
                 return;
             }
-            client = sender.client();
+            (client, now) = (sender.client(), Instant::now());
         }
     }
 
@@ -151,8 +166,11 @@ impl Unheard {
             acks = words.len(),
             "the connection is another one; these are said again"
         );
-        for Word { ack, payload, .. } in words {
-            if sender.tell(ack, payload).await.is_err() {
+        for Word {
+            ack, payload, until, ..
+        } in words
+        {
+            if until > Instant::now() && sender.tell(ack, payload).await.is_err() {
                 // The next connection hears them all.
                 return;
             }

@@ -1,5 +1,5 @@
 use super::{Books, Entry};
-use crate::jobs::{End, Kind};
+use crate::jobs::{End, FORGETS, Kind};
 
 /// A job that is stored and has come to no end.
 fn stored(kind: Kind) -> Entry {
@@ -28,7 +28,12 @@ fn letter(kind: Kind, end: End) -> Entry {
 }
 
 fn books(jobs: Vec<Entry>) -> Books {
-    Books { jobs, unquiet: None }
+    Books {
+        jobs,
+        unquiet: None,
+        window: None,
+        absent: Vec::new(),
+    }
 }
 
 #[test]
@@ -99,6 +104,26 @@ fn each_broken_promise_is_named() {
             "{what}: {faults:?}"
         );
     }
+}
+
+#[test]
+fn a_stream_that_may_hide_a_second_effect_is_a_fault_where_there_is_to_be_one() {
+    let with = |window| Books {
+        window,
+        ..books(vec![handled(Kind::Fine)])
+    };
+    assert_eq!(with(None).faults().len(), 0);
+    assert_eq!(with(Some(FORGETS)).faults().len(), 0);
+    assert_eq!(with(Some(FORGETS * 2)).faults().len(), 1);
+}
+
+#[test]
+fn an_effect_without_its_data_is_a_fault() {
+    let books = Books {
+        absent: vec!["nats-object:bucket/object".into()],
+        ..books(vec![handled(Kind::Fine)])
+    };
+    assert_eq!(books.faults().len(), 1);
 }
 
 #[test]

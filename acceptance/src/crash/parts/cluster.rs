@@ -17,8 +17,11 @@ const ELECTED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
+    killed_under(report, "cluster", World::of_three().await?, scale).await
+}
+
+pub(super) async fn killed_under(report: &mut Report, part: &str, mut world: World, scale: Scale) -> Outcome {
     let kills = scale.times(20, 1);
-    let mut world = World::of_three().await?;
     let load = world.load(200, Kind::mixed);
     let workers = [
         world.worker(&world.options()).await?,
@@ -42,7 +45,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
         worker.stop().await?;
     }
     report.row(
-        "cluster",
+        part,
         &format!("{kills} × SIGKILL of the stream's leader of three"),
         &books,
         None,

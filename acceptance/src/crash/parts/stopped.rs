@@ -18,13 +18,12 @@ const RUNS_WITHIN: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
-    stand_still(report, scale).await?;
+    stand_still(report, "stopped", World::alone().await?, scale).await?;
     hang(report, scale).await
 }
 
-async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
+pub(super) async fn stand_still(report: &mut Report, part: &str, world: World, scale: Scale) -> Outcome {
     let stops = scale.times(5, 1);
-    let world = World::alone().await?;
     let slow = || Options {
         takes: Duration::from_millis(300),
         ack_wait: ACK_WAIT,
@@ -57,7 +56,7 @@ async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
     let books = world.books(QUIET_WITHIN).await?;
     let faults = [(late == 0).then(|| "no attempt was late: it shows nothing".to_owned())];
     report.row(
-        "stopped",
+        part,
         &format!("{stops} × SIGSTOP for 3 ack waits; {late} late attempts settled nothing"),
         &books,
         faults.into_iter().flatten(),

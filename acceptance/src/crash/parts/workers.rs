@@ -13,8 +13,9 @@ use crate::{
     world::World,
 };
 
-/// Every step that the framework tells of.
-const STEPS: [&str; 10] = [
+/// Every step that the framework tells of, but for two: `committed` is taken only where each message is to have one effect,
+/// and `data stored` only where data are stored beside their message. [`super::once`] has these as well.
+pub(super) const STEPS: [&str; 10] = [
     "pulled",
     "in hand",
     "decoded",
@@ -35,25 +36,36 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
 }
 
 async fn at_every_step(report: &mut Report, scale: Scale) -> Outcome {
-    let kills = scale.times(3, 1);
     for step in STEPS {
-        let world = World::alone().await?;
-        let load = world.load(300, Kind::mixed);
-        for kill in 0..kills {
-            let mut options = world.options();
-            let count = 1 + u64::from(kill) * 40;
-            options.death = Some(Death {
-                step: step.to_owned(),
-                count,
-            });
-            world.worker(&options).await?.dies(DIES_WITHIN).await?;
-        }
-        let healthy = world.worker(&world.options()).await?;
-        load.stop().await;
-        let books = world.books(QUIET_WITHIN).await?;
-        healthy.stop().await?;
-        report.row("workers", &format!("{kills} × SIGKILL at `{step}`"), &books, None);
+        killed_at(report, "workers", step, World::alone().await?, scale).await?;
     }
+    Ok(())
+}
+
+/// Workers that are killed at one step, one after the other; then a healthy one finishes.
+pub(super) async fn killed_at(
+    report: &mut Report,
+    part: &str,
+    step: &str,
+    world: World,
+    scale: Scale,
+) -> Outcome {
+    let kills = scale.times(3, 1);
+    let load = world.load(300, Kind::mixed);
+    for kill in 0..kills {
+        let mut options = world.options();
+        let count = 1 + u64::from(kill) * 40;
+        options.death = Some(Death {
+            step: step.to_owned(),
+            count,
+        });
+        world.worker(&options).await?.dies(DIES_WITHIN).await?;
+    }
+    let healthy = world.worker(&world.options()).await?;
+    load.stop().await;
+    let books = world.books(QUIET_WITHIN).await?;
+    healthy.stop().await?;
+    report.row(part, &format!("{kills} × SIGKILL at `{step}`"), &books, None);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod manifest;
 mod operate;
 mod publish;
 mod request;
+mod rules;
 mod run;
 mod server;
 mod services;

@@ -1,10 +1,14 @@
 //! `tidewire pause`, `resume` and `breaker`.
 
+use std::time::{Duration, Instant};
+
 use insta::assert_snapshot;
+use serde_json::{Value, json};
+use tidewire_server::Server;
 
 use crate::{
-    run::run,
-    services::{connect, shipping, world},
+    run::{Ran, run},
+    services::{PaymentProcessed, connect, shipping, world},
 };
 
 /// The instances' ids differ from run to run.
@@ -61,6 +65,66 @@ async fn a_breaker_is_set_by_hand_in_all_instances() {
             without_instances(&ran.shown(&[]), &ids)
         );
     }
-    let json = run(&server, &["breaker", "payments"]).await;
-    assert_eq!(json.code, Some(2), "{json:?}");
+    let ran = run(&server, &["breaker", "payments"]).await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+/// What two instances say of their breakers by `--json`: each the same, which is given back.
+fn of_both(ran: &Ran) -> Value {
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = ran.json_lines();
+    let [one, other] = &said[..] else {
+        panic!("not two instances: {ran:?}");
+    };
+    assert!(one["instance"].is_string(), "{ran:?}");
+    assert_ne!(one["instance"], other["instance"], "{ran:?}");
+    assert_eq!(one["breakers"], other["breakers"], "{ran:?}");
+    one["breakers"].clone()
+}
+
+async fn listed(server: &Server) -> Value {
+    of_both(&run(server, &["breaker", "shipping", "--json"]).await)
+}
+
+/// The one breaker of the service, as it is listed.
+fn in_state(state: &str) -> Value {
+    json!([{"name": "ship-on-payment", "durables": ["ship-on-payment"], "state": state}])
+}
+
+#[tokio::test]
+async fn a_breaker_that_was_opened_by_hand_is_closed_by_hand() {
+    let (server, [payments, _shipping]) = world().await;
+    let _second = shipping().start(connect(&server).await).await.unwrap();
+    let js = connect(&server).await.jetstream();
+    let stream = js.get_stream("ORDERS__PAYMENTS").await.unwrap();
+    let handled = async || {
+        let info = stream.consumer_info("shipping__ship-on-payment").await.unwrap();
+        info.ack_floor.stream_sequence
+    };
+    assert_eq!(listed(&server).await, in_state("closed"));
+
+    let open = ["breaker", "shipping", "ship-on-payment", "open", "--json"];
+    assert_eq!(of_both(&run(&server, &open).await), in_state("open"));
+    assert_eq!(listed(&server).await, in_state("open"));
+    let paid = PaymentProcessed {
+        payment_id: "p-1".into(),
+        amount: 5,
+        note: None,
+    };
+    payments.bus().publish(&paid).await.unwrap();
+    // It stays open until somebody says otherwise, so that this holds whenever it is looked at.
+    assert_eq!(handled().await, 0);
+
+    let ran = run(&server, &["breaker", "shipping", "ship-on-payment", "closed"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    let closed = "  ship-on-payment  closed  stops ship-on-payment";
+    assert!(lines.iter().all(|line| line.ends_with(closed)), "{ran:?}");
+    assert_eq!(listed(&server).await, in_state("closed"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while handled().await == 0 {
+        assert!(Instant::now() < deadline, "it is not handled within 60 s");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -256,6 +256,8 @@ fn pause(attempt: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -279,5 +281,20 @@ mod tests {
             assert!(pause(attempt) >= Duration::from_millis(10) && pause(attempt) <= LONGEST_PAUSE * 3 / 2);
         }
         assert!(pause(40) >= LONGEST_PAUSE);
+    }
+
+    /// Clients that lost the same server do not come back together.
+    #[test]
+    fn pauses_before_the_same_try_differ() {
+        for attempt in 2..40 {
+            let drawn: BTreeSet<_> = (0..100).map(|_| pause(attempt)).collect();
+            assert!(drawn.len() > 50, "try {attempt}: {drawn:?}");
+        }
+        // They are spread over all that is allowed: a quarter of it is left out once in a million millions.
+        let spread = LONGEST_PAUSE / 8;
+        let drawn: BTreeSet<_> = (0..100)
+            .map(|_| (pause(40) - LONGEST_PAUSE).as_micros() / spread.as_micros())
+            .collect();
+        assert!((0..4).all(|quarter| drawn.contains(&quarter)), "{drawn:?}");
     }
 }

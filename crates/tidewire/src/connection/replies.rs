@@ -19,6 +19,7 @@ use async_nats::{Client, HeaderMap, Message, PublishError, Subject, SubscribeErr
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::poll_immediate};
 use tokio::{
+    runtime::Handle,
     sync::{Mutex as AsyncMutex, oneshot},
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
@@ -42,6 +43,8 @@ struct Inner {
     refusals: Refusals,
     next: AtomicU64,
     waiting: Mutex<Waiting>,
+    /// Where the connection was made: whoever asks first may drive a runtime of their own, and only while they ask.
+    runtime: Option<Handle>,
     /// Held while the inbox is subscribed to.
     beginning: AsyncMutex<()>,
     /// Ends the task that reads, with the last who could send.
@@ -96,6 +99,7 @@ impl Replies {
             refusals,
             next: AtomicU64::new(0),
             waiting: Mutex::default(),
+            runtime: Handle::try_current().ok(),
             beginning: AsyncMutex::default(),
             _dropped: over.clone().drop_guard(),
             over,
@@ -130,7 +134,9 @@ impl Replies {
             until,
             tell,
         };
-        self.0.waiting().by_number.insert(number, waits);
+        if !self.0.enter(&inbox, number, waits) {
+            return Err(Unanswered::Ended);
+        }
         let mut asked = Asked {
             inner: &self.0,
             number,
@@ -174,12 +180,16 @@ impl Replies {
             inbox: inbox.clone(),
         };
         let (over, connects) = (self.0.over.clone(), self.0.connects());
-        tokio::spawn(async move {
+        let reading = async move {
             tokio::select! {
                 () = over.cancelled() => {}
                 () = reading.read(replies, refused, connects) => {}
             }
-        });
+        };
+        match &self.0.runtime {
+            Some(runtime) => drop(runtime.spawn(reading)),
+            None => drop(tokio::spawn(reading)),
+        }
         Ok(inbox)
     }
 }
@@ -191,6 +201,19 @@ impl Inner {
 
     fn connects(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// Whether what waits for a reply at `inbox` is written down: somebody has to read there still.
+    fn enter(&self, inbox: &Arc<str>, number: u64, waits: Waits) -> bool {
+        let mut waiting = self.waiting();
+        let is_read = waiting
+            .inbox
+            .as_ref()
+            .is_some_and(|read| Arc::ptr_eq(read, inbox));
+        if is_read {
+            waiting.by_number.insert(number, waits);
+        }
+        is_read
     }
 
     fn answered(&self, number: u64, message: Message) {
@@ -239,9 +262,17 @@ impl Reading {
                         refusal.operation == Operation::Publish && *waits.subject == *refusal.subject
                     };
                     inner.tell(|waits| ours || there(waits), || Reply::Refused(refusal.clone()));
+                    if ours {
+                        // The next who asks subscribes anew: it may have been granted.
+                        return;
+                    }
                 }
                 _ = look.tick() => {
                     let Some(inner) = self.inner.upgrade() else { return };
+                    // What has come is no later than the clock, though the process may have stood still.
+                    while let Some(Some(reply)) = replies.next().now_or_never() {
+                        self.answer(&inner, reply);
+                    }
                     let now = inner.connects();
                     if std::mem::replace(&mut connects, now) != now {
                         inner.tell(|waits| waits.connects.is_some_and(|then| then < now), || Reply::Lost);

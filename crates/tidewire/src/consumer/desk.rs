@@ -1,9 +1,10 @@
 //! What all messages of one durable share on their way from delivery to settlement.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use async_nats::Message;
 use tidewire_core::{
-    Class, ErrorEvent, Kind, Outcome, Policy, Verdict,
+    Class, ErrorEvent, Kind, Outcome, Policy, Stamp, Verdict,
     dead_letter::{LetterId, Trouble},
     wire,
 };
@@ -12,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{gate::Gate, runs::Runs};
 use crate::{
-    error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, metrics, route::Route,
-    sender::Sender, unheard::Unheard,
+    delivery::StoredAt, error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, metrics,
+    route::Route, sender::Sender, unheard::Unheard,
 };
 
 /// One durable's handler, its limits, and where its failures go.
@@ -121,9 +122,6 @@ impl Desk {
                 "it cannot be handled"
             ),
         }
-        let mut stamp = self.sender.stamp(Kind::Error);
-        stamp.correlation_id = Some(failure.input.correlation_id().to_owned());
-        stamp.causation_id = Some(failure.input.id().to_string());
         let event = ErrorEvent {
             service: self.service.clone(),
             durable: self.durable().to_owned(),
@@ -136,11 +134,49 @@ impl Desk {
             then,
             letter: failure.letter.to_string(),
         };
-        self.errors.tell(event, stamp);
+        self.errors.tell(event, self.stamp(failure.input));
+    }
+
+    /// An error event follows from the message that it is about.
+    fn stamp(&self, input: &Input) -> Stamp {
+        let mut stamp = self.sender.stamp(Kind::Error);
+        stamp.correlation_id = Some(input.correlation_id().to_owned());
+        stamp.causation_id = Some(input.id().to_string());
+        stamp
+    }
+
+    /// Tells that the letter of a message cannot be stored. Once, until one of the durable is: the message comes again
+    /// and again meanwhile. In the log the letters say it.
+    pub(super) fn report_not_stored(
+        &self,
+        error: &dyn fmt::Display,
+        attempt: u32,
+        message: &Message,
+        stored: &StoredAt,
+        letter: &LetterId,
+    ) {
+        if !self.letters.refused(self.durable()) {
+            return;
+        }
+        let event = ErrorEvent {
+            service: self.service.clone(),
+            durable: self.durable().to_owned(),
+            class: "not_stored".to_owned(),
+            error: format!("its letter cannot be stored in {}: {error}", wire::DLQ_STREAM),
+            subject: message.subject.to_string(),
+            stream: stored.stream.to_string(),
+            sequence: stored.sequence,
+            attempt,
+            then: "kept_unacknowledged",
+            letter: letter.to_string(),
+        };
+        let input = Input::read(message, Some(stored));
+        self.errors.tell(event, self.stamp(&input));
     }
 
     /// Says that a message became a letter because its runs were spent.
     pub(super) fn report_letter(&self, trouble: &Trouble, subject: &str, letter: &LetterId) {
+        self.letters.accepted(self.durable());
         let (handler, class, attempts) = (self.durable(), &trouble.class, trouble.attempts);
         tracing::error!(handler, subject, class, attempts, error = trouble.error, %letter, "a dead letter was stored");
     }

@@ -53,6 +53,17 @@ struct Held {
     patience: AtomicU64,
 }
 
+impl Held {
+    /// The server has heard a mark that was made in time. A lease that has run out meanwhile stays so: the server may have
+    /// given the message away before it heard.
+    fn extend(&self, now: u64, until: u64) {
+        if self.until.load(Ordering::Relaxed) > now {
+            // A message that came after the mark began has a longer one of its own.
+            self.until.fetch_max(until, Ordering::Relaxed);
+        }
+    }
+}
+
 /// As long as it is in hand.
 const FOR_EVER: u64 = u64::MAX;
 
@@ -159,9 +170,9 @@ impl InHand {
                 }
             }
             if !marked.is_empty() && sender.round_trip().await.is_ok() {
-                let until = self.nanos(began + self.0.ack_wait);
+                let (now, until) = (self.nanos(Instant::now()), self.nanos(began + self.0.ack_wait));
                 for held in marked {
-                    held.until.store(until, Ordering::Relaxed);
+                    held.extend(now, until);
                 }
             }
         }
@@ -214,5 +225,29 @@ impl Drop for Grip {
         if rings {
             self.in_hand.0.out.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(lease: u64, now: u64, marked: u64) -> u64 {
+        let held = Held {
+            ack: None,
+            until: AtomicU64::new(lease),
+            patience: AtomicU64::new(FOR_EVER),
+        };
+        held.extend(now, marked);
+        held.until.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_lease_grows_while_it_lasts_and_does_not_come_back() {
+        assert_eq!(until(30, 20, 40), 40);
+        assert_eq!(until(30, 30, 59), 30);
+        assert_eq!(until(30, 31, 59), 30);
+        // Of a message that came later than the mark.
+        assert_eq!(until(52, 31, 39), 52);
     }
 }

@@ -229,9 +229,7 @@ impl Puller {
         let mut awake_at = Instant::now();
         loop {
             let now = Instant::now();
-            if now.duration_since(awake_at) > self.work.ack_wait / 2 {
-                // The process stood still: what waits in the subscription may be somebody else's by now.
-                tracing::warn!(stood_still = ?now.duration_since(awake_at), "what came meanwhile is left to come again");
+            if stood_still(awake_at, now, self.work.ack_wait) {
                 return Left::Reconnected;
             }
             awake_at = now;
@@ -242,6 +240,7 @@ impl Puller {
                 && let Err(error) = self.ask(inbox, pull).await
             {
                 // A breaker that holds nothing would never close: only a message finds out whether it may.
+                self.first = None;
                 return self.ended(connections, error.to_string()).await;
             }
             if now >= self.not_before
@@ -251,6 +250,7 @@ impl Puller {
                     .next(held, self.work.in_hand.bytes(), self.work.typical())
                 && let Err(error) = self.ask(inbox, pull).await
             {
+                self.first = None;
                 return self.ended(connections, error.to_string()).await;
             }
             self.first = None;
@@ -267,6 +267,9 @@ impl Puller {
                 () = self.stop.cancelled() => return Left::Stopped,
                 message = messages.next() => {
                     self.came = Instant::now();
+                    if stood_still(awake_at, self.came, self.work.ack_wait) {
+                        return Left::Reconnected;
+                    }
                     silent_at = self.came + SILENCE;
                     let Some(message) = message else {
                         return self.ended(connections, "the subscription ended".into()).await;
@@ -459,4 +462,14 @@ impl Puller {
             job.give_back(&self.wiring.sender).await;
         }
     }
+}
+
+/// Whether the process stood still: what waits in the subscription may be somebody else's by now.
+fn stood_still(awake_at: Instant, now: Instant, ack_wait: Duration) -> bool {
+    let stood_still = now.duration_since(awake_at);
+    let long = stood_still > ack_wait / 2;
+    if long {
+        tracing::warn!(?stood_still, "what came meanwhile is left to come again");
+    }
+    long
 }

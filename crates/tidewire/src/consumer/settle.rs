@@ -115,7 +115,10 @@ impl<'a> Case<'a> {
         // Boxed, here and below: what few messages need all others would hold the room for.
         let said = match Box::pin(Replay::read(&case.message, &desk.letters)).await {
             // Nothing of ours: it is what it says it is, and a letter if that is nothing.
-            Ok(None) => return Ok(case),
+            Ok(None) => {
+                case.now = Instant::now();
+                return Ok(case);
+            }
             Ok(Some((replay, message))) => {
                 if Box::pin(replay.is_due(desk)).await {
                     case.message = Arc::new(message);
@@ -390,23 +393,23 @@ impl<'a> Case<'a> {
         if let Some(first) = self.replay.as_ref().and_then(Replay::first_failed) {
             trouble.first_failed = first;
         }
-        let stored = self.record(act, reason, Some(trouble.clone())).await;
-        if stored {
-            tracing::trace!(target: "tidewire::walk", "kept");
-            self.desk
-                .report_letter(&trouble, &self.message.subject, &self.letter());
-        } else {
+        let (desk, letter) = (self.desk, self.letter());
+        if let Err(error) = self.record(act, reason, Some(trouble.clone())).await {
+            desk.report_not_stored(&error, trouble.attempts, &self.message, &self.stored, &letter);
             // Known for another day: it must not run for want of a place for its letter.
             self.write("counted").await;
+            return false;
         }
-        stored
+        tracing::trace!(target: "tidewire::walk", "kept");
+        desk.report_letter(&trouble, &self.message.subject, &letter);
+        true
     }
 
     /// Says of a replayed letter that it was handled; of any other message there is nothing to say.
     async fn handled(&self) -> bool {
         match self.replay {
             None => true,
-            Some(_) => Box::pin(self.record(Act::Handled, None, None)).await,
+            Some(_) => Box::pin(self.record(Act::Handled, None, None)).await.is_ok(),
         }
     }
 
@@ -424,7 +427,13 @@ impl<'a> Case<'a> {
         )
     }
 
-    async fn record(&self, act: Act, reason: Option<String>, trouble: Option<Trouble>) -> bool {
+    /// Where it fails the letters say so in the log, once for all of them.
+    async fn record(
+        &self,
+        act: Act,
+        reason: Option<String>,
+        trouble: Option<Trouble>,
+    ) -> Result<(), BoxError> {
         let original = trouble.is_some().then(|| match &self.replay {
             Some(replay) => replay.original.clone(),
             None => super::replay::original(&self.message, &self.stored, self.created),
@@ -441,25 +450,14 @@ impl<'a> Case<'a> {
         let expected = self.replay.as_ref().map_or(0, |replay| replay.record);
         let letter = self.letter();
         let subject = self.desk.letter_subject(&letter);
-        match self
-            .desk
-            .letters
-            .store(&subject, &letter, &record, expected)
-            .await
-        {
-            Ok(Some(_)) => {
-                if let (Act::Failed, Some(trouble)) = (act, &record.trouble) {
-                    self.desk.counts.stored(&trouble.class);
-                }
-                true
-            }
-            Ok(None) => {
-                tracing::debug!(%letter, %act, "another record was first");
-                true
-            }
-            // Said by the letters, once for all of them.
-            Err(_) => false,
+        let letters = &self.desk.letters;
+        let stored = letters.store(&subject, &letter, &record, expected).await?;
+        if stored.is_none() {
+            tracing::debug!(%letter, %act, "another record was first");
+        } else if let (Act::Failed, Some(trouble)) = (act, &record.trouble) {
+            self.desk.counts.stored(&trouble.class);
         }
+        Ok(())
     }
 
     async fn say(self, said: Said) -> Fate {

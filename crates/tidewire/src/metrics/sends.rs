@@ -21,13 +21,14 @@ const NOT_STORED: [&str; 7] = [
     "unconfirmed",
 ];
 /// Why a request has no answer.
-const NOT_ANSWERED: [&str; 7] = [
+const NOT_ANSWERED: [&str; 8] = [
     "encode",
     "not_permitted",
     "no_responders",
     "timed_out",
     "too_large",
     "unreadable",
+    "captured",
     "client",
 ];
 
@@ -152,6 +153,7 @@ fn not_answered(error: &AskError) -> &'static str {
         AskError::TimedOut { .. } => "timed_out",
         AskError::TooLarge { .. } => "too_large",
         AskError::Unreadable { .. } => "unreadable",
+        AskError::Captured { .. } => "captured",
         AskError::Client { .. } => "client",
         _ => OTHER,
     }

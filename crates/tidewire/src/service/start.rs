@@ -18,7 +18,7 @@ use super::{Service, check, durables, queue, validity};
 use crate::{
     bus::{Bus, Declared},
     checkup::{Checkup, Consumers},
-    connection::{Connection, Operation, Refusal},
+    connection::{Connection, End, Operation, Refusal},
     depth::{self, Depths},
     endpoint,
     health::Health,
@@ -93,7 +93,7 @@ async fn start_all<S>(
     let manifest = check::manifest(&service)?;
     let schemas = validity::prepare(&mut service)?;
     check_server(&nats.client())?;
-    requests_are_free(&nats, &manifest).await?;
+    requests_are_free(&service, &nats, &manifest).await?;
     for (context, declared) in service.contexts.iter().zip(&manifest.contexts) {
         let ContextManifest {
             name,
@@ -139,8 +139,10 @@ async fn start_all<S>(
     if let Err(error) = wiring.sender.round_trip().await {
         // A client that dies on the first message that comes to it has begun to run: what follows is for those who watch
         // over it.
-        let died = timeout(ENDED_WITHIN, living.ended()).await;
-        died.map_err(|_| StartError::connection(error))?;
+        match timeout(ENDED_WITHIN, living.ended()).await {
+            Ok(End::Died) => {}
+            Ok(End::ForGood) | Err(_) => return Err(StartError::connection(error)),
+        }
     }
     sleep(TOLD_WITHIN).await;
     tracing::info!(
@@ -209,12 +211,32 @@ fn declared<S>(service: &Service<S>) -> Declared {
     }
 }
 
-/// A stream that captures a command or query would answer the caller with its own ack.
-async fn requests_are_free(nats: &Connection, manifest: &Manifest) -> Result<(), StartError> {
-    for handler in &manifest.handlers {
-        let Transport::Request { subject, .. } = &handler.transport else {
-            continue;
-        };
+/// What handlers and the bus ask.
+fn asked<S>(service: &Service<S>) -> impl Iterator<Item = MessageType> {
+    let asked = service.routes.iter().flat_map(|route| &route.sends.asks);
+    asked.chain(&service.asks).map(|(contract, _)| *contract)
+}
+
+/// A stream that captures a command or query would answer the caller with its own ack: neither who answers nor who asks
+/// starts beside it.
+async fn requests_are_free<S>(
+    service: &Service<S>,
+    nats: &Connection,
+    manifest: &Manifest,
+) -> Result<(), StartError> {
+    let answered = manifest
+        .handlers
+        .iter()
+        .filter_map(|handler| match &handler.transport {
+            Transport::Request { subject, .. } => Some(subject.clone()),
+            Transport::Durable { .. } | Transport::Live { .. } => None,
+        });
+    let answered: BTreeSet<String> = answered.collect();
+    let asked: BTreeSet<String> = asked(service)
+        .filter_map(check::filter_of)
+        .map(|filter| filter.to_string())
+        .collect();
+    for subject in answered.iter().chain(asked.difference(&answered)) {
         match streams_overlapping(nats, subject).await {
             Ok(streams) => {
                 if let Some(stream) = streams.into_iter().next() {
@@ -227,6 +249,11 @@ async fn requests_are_free(nats: &Connection, manifest: &Manifest) -> Result<(),
             Err(StartError::NoJetStream { .. }) => return Ok(()),
             Err(StartError::NotPermitted(refusal)) => {
                 tracing::info!(%refusal, "whether a stream captures this service's requests is not known");
+                return Ok(());
+            }
+            // To ask takes no JetStream: one that has no leader now is no reason not to start.
+            Err(StartError::JetStream(error)) if !answered.contains(subject) => {
+                tracing::info!(%error, "whether a stream captures what this service asks is not known");
                 return Ok(());
             }
             Err(error) => return Err(error),

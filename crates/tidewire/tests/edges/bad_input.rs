@@ -3,8 +3,8 @@
 use std::{mem, time::Duration};
 
 use tidewire::{
-    AskError, Connection, EncodeError, Extras, PublishError, Running, Subject, SubjectError, SubjectFilter,
-    async_nats::HeaderMap,
+    AskError, Connection, EncodeError, Extras, PublishError, Running, StartError, Subject, SubjectError,
+    SubjectFilter, async_nats::HeaderMap, prelude::*,
 };
 use tidewire_server::Server;
 
@@ -182,6 +182,79 @@ async fn a_stream_that_does_not_capture_the_subject() {
     js.delete_stream("OTHER").await.unwrap();
     config.subjects.push("orders.payments.payment.processed.*".into());
     js.update_stream(&config).await.unwrap();
+    world.is_untouched().await;
+}
+
+/// A stream that captures a command.
+const FOREIGN: &str = "FOREIGN";
+const COMMANDS: &str = "orders.payments.payment.process.*";
+
+async fn pay(ask: Ask<ProcessPayment>, Event(paid): Event<PaymentProcessed>) -> Result<(), Failure> {
+    ask.ask(process(paid.payment_id)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_captures_what_a_service_asks() {
+    let world = world("").await;
+    let js = world.nats.jetstream();
+    make_stream(&js, FOREIGN, COMMANDS).await;
+    let clerk = Service::new("clerk", "1.0.0").on(durable("pay", pay));
+    let starts = [
+        till().start(world.nats.clone()).await,
+        // What handlers ask counts as well.
+        clerk.start(world.nats.clone()).await,
+    ];
+    for started in starts {
+        let error = started.unwrap_err();
+        let StartError::RequestCaptured { stream, subject } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((stream.as_str(), subject.as_str()), (FOREIGN, COMMANDS));
+        assert!(error.to_string().contains("narrow"), "{error}");
+    }
+    assert_eq!(stored(&world.nats, FOREIGN).await, 0, "nothing was sent");
+    js.delete_stream(FOREIGN).await.unwrap();
+    till().start(world.nats.clone()).await.unwrap();
+    world.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_later_and_captures_what_is_asked() {
+    let server = Server::start().unwrap();
+    let (nats, seen) = (tidewire::connect(server.url()).await.unwrap(), Seen::default());
+    let payments = payments().start(nats.clone()).await.unwrap();
+    let till = till().start(nats.clone()).await.unwrap();
+    let js = nats.jetstream();
+    make_stream(&js, FOREIGN, COMMANDS).await;
+    // No service answers yet: the stream's ack is all that comes.
+    let (bus, question) = (till.bus(), process("p"));
+    let error = soon(Duration::from_secs(2), "it is told", bus.ask(&question))
+        .await
+        .unwrap_err();
+    let AskError::Captured { subject, stream } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (stream.as_str(), subject.as_str()),
+        (FOREIGN, "orders.payments.payment.process.p")
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("the stream FOREIGN captures") && text.contains("narrow the stream's subjects"),
+        "{text}"
+    );
+    assert!(!error.is_transient() && error.code().is_none(), "{error}");
+    assert_eq!(stored(&nats, FOREIGN).await, 1, "as the error says");
+    js.delete_stream(FOREIGN).await.unwrap();
+    let world = World {
+        _cashier: cashier(&seen).start(nats.clone()).await.unwrap(),
+        payments,
+        till,
+        _server: server,
+        nats,
+        seen,
+    };
     world.is_untouched().await;
 }
 

@@ -1,4 +1,4 @@
-//! A cluster of three nodes that loses the one that leads.
+//! A cluster of three nodes that loses the one that leads, or the one that the client is connected to.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,8 @@ use tidewire::{Connection, prelude::*};
 use tidewire_server::Cluster;
 
 use crate::support::{
-    PAYMENTS, PaymentFailed, PaymentProcessed, Seen, WELL_WITHIN, processed, soon, stream, within,
+    Log, NAMED_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, Seen, WELL_WITHIN, processed, soon, stream,
+    within,
 };
 
 async fn three_nodes() -> (Cluster, Connection) {
@@ -19,8 +20,17 @@ async fn three_nodes() -> (Cluster, Connection) {
 /// Kills the node that leads the stream.
 async fn kill_leader(cluster: &mut Cluster, nats: &Connection) {
     let leader = stream(nats, PAYMENTS).await.cluster.unwrap().leader.unwrap();
-    let leader: usize = leader.trim_start_matches("node-").parse().unwrap();
-    cluster.node_mut(leader).kill().unwrap();
+    kill(cluster, &leader);
+}
+
+fn kill(cluster: &mut Cluster, name: &str) {
+    let node: usize = name.trim_start_matches("node-").parse().unwrap();
+    cluster.node_mut(node).kill().unwrap();
+}
+
+/// The node that the client is connected to, by name.
+fn own_node(nats: &Connection) -> String {
+    nats.client().server_info().server_name
 }
 
 async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
@@ -63,6 +73,40 @@ async fn a_cluster_that_loses_the_node_that_leads() {
     assert!(well_again < WELL_WITHIN, "{well_again:?}");
     let leases = stream(&nats, "KV_TIDEWIRE_LEASES").await;
     assert_eq!(leases.config.num_replicas, 3, "they outlive a node as well");
+}
+
+/// The other two are the cure: the client finds one of them by itself.
+#[tokio::test]
+async fn a_cluster_that_loses_the_node_that_the_client_is_connected_to() {
+    let (log, _guard) = Log::listen();
+    let (mut cluster, nats) = three_nodes().await;
+    let seen = Seen::default();
+    let service = Service::new("payments", "1.0.0")
+        .state(seen.clone())
+        .context(Context::new("orders.payments").replicas(3))
+        .publishes::<PaymentProcessed>()
+        .on(durable("note", note));
+    let service = service.start(nats.clone()).await.unwrap();
+    let bus = service.bus();
+    bus.publish(&processed("before")).await.unwrap();
+    within(WELL_WITHIN, "it is handled", async || seen.has("before")).await;
+    log.forget();
+    let lost = own_node(&nats);
+    kill(&mut cluster, &lost);
+    let killed = Instant::now();
+    log.says(NAMED_WITHIN, "the connection to NATS is lost").await;
+    for number in 0..20 {
+        let event = processed(format!("after-{number}"));
+        let published = soon(WELL_WITHIN, "it is stored", bus.publish(&event));
+        published.await.unwrap();
+    }
+    within(WELL_WITHIN, "all are handled", async || {
+        (0..20).all(|number| seen.has(&format!("after-{number}")))
+    })
+    .await;
+    let well_again = killed.elapsed();
+    assert!(well_again < WELL_WITHIN, "{well_again:?}");
+    assert_ne!(own_node(&nats), lost);
 }
 
 async fn book(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {

@@ -6,10 +6,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tidewire_server::Server;
 
-use crate::support::{Operator, role};
+use crate::support::{Certificates, Operator, role};
 
 /// Connects in a process of its own, with these variables and no others of NATS, and gives what it says.
-fn what_it_says(variables: &[(&str, &str)]) -> String {
+pub(crate) fn what_it_says(variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(role());
     command.arg("connect");
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("NATS_")) {
@@ -28,6 +28,17 @@ fn write_context(config: &Path, name: &str, context: &Value) -> String {
     let file = folder.join(format!("{name}.json"));
     fs::write(&file, context.to_string()).unwrap();
     file.display().to_string()
+}
+
+/// The same as this context says, which may name other variables.
+pub(crate) fn what_a_context_says(context: &Value, variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    write_context(folder.path(), "system", context);
+    let own = [
+        ("XDG_CONFIG_HOME", folder.path().to_str().unwrap()),
+        ("TIDEWIRE_TEST_CONTEXT", "system"),
+    ];
+    what_it_says(&[&own[..], variables].concat())
 }
 
 #[test]
@@ -126,6 +137,96 @@ fn secrets_of_a_context_that_stand_elsewhere() {
 }
 
 #[test]
+fn a_context_with_a_token() {
+    let server = Server::builder()
+        .config("authorization { token: secret }")
+        .start()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, "secret").unwrap();
+    let elsewhere = format!("file://{}", file.display());
+    for token in ["secret", "env://TOKEN", "data:,secret", &elsewhere] {
+        let context = json!({ "url": server.url(), "token": token });
+        let said = what_a_context_says(&context, &[("TOKEN", "secret")]);
+        assert!(said.contains("works with"), "{context}: {said}");
+    }
+    // The tools take a user without a password for a token.
+    let said = what_a_context_says(&json!({ "url": server.url(), "user": "secret" }), &[]);
+    assert!(said.contains("works with"), "{said}");
+    let said = what_a_context_says(&json!({ "url": server.url(), "token": "CANARY" }), &[]);
+    assert!(
+        said.contains("refused the credentials (a token)") && !said.contains("CANARY"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_context_with_an_nkey() {
+    let key = nkeys::KeyPair::new_user();
+    let users = format!("authorization {{ users: [{{ nkey: {} }}] }}", key.public_key());
+    let server = Server::builder().config(users).start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, seed) = (folder.path().join("user.nk"), key.seed().unwrap());
+    fs::write(&file, format!("# whose it is\n{seed}\n")).unwrap();
+    let path = file.display();
+    let places = [
+        path.to_string(),
+        format!("file://{path}"),
+        "env://SEED".to_owned(),
+        format!("data:;base64,{}", STANDARD.encode(&seed)),
+    ];
+    for nkey in places {
+        let context = json!({ "url": server.url(), "nkey": nkey });
+        let said = what_a_context_says(&context, &[("SEED", &seed)]);
+        assert!(said.contains("works with"), "{context}: {said}");
+    }
+    let other = nkeys::KeyPair::new_user().seed().unwrap();
+    let context = json!({ "url": server.url(), "nkey": "env://SEED" });
+    let said = what_a_context_says(&context, &[("SEED", &other)]);
+    assert!(
+        said.contains("refused the credentials (an nkey)") && !said.contains(&other),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_context_with_certificates() {
+    let certificates = Certificates::new();
+    let mutual = Server::builder()
+        .config(certificates.config(true))
+        .start()
+        .unwrap();
+    let file = |name: &str| certificates.file(name).display().to_string();
+    let context = json!({
+        "url": mutual.url(),
+        "ca": file("authority.pem"),
+        "cert": file("client.pem"),
+        "key": file("client.key"),
+    });
+    let said = what_a_context_says(&context, &[]);
+    assert!(said.contains("works with"), "{said}");
+    // Each of them is needed.
+    for (field, why) in [
+        ("ca", "do not agree on TLS"),
+        ("cert", "`client_certificate`"),
+        ("key", "`client_certificate`"),
+    ] {
+        let mut context = context.clone();
+        context[field] = json!("");
+        let said = what_a_context_says(&context, &[]);
+        assert!(
+            said.starts_with("fails: ") && said.contains(why),
+            "{field}: {said}"
+        );
+    }
+    let mut context = context;
+    context["key"] = json!(file("none.key"));
+    let said = what_a_context_says(&context, &[]);
+    assert!(said.contains("none.key cannot be read"), "{said}");
+}
+
+#[test]
 fn the_variables_of_the_tools() {
     let operator = Operator::new();
     let (server, user) = (
@@ -177,7 +278,7 @@ fn the_variables_of_the_tools() {
     ]);
     assert!(said.contains("works with"), "{said}");
 
-    let certificates = crate::support::Certificates::new();
+    let certificates = Certificates::new();
     let mutual = server(&certificates.config(true));
     let path = |name: &str| certificates.file(name).display().to_string();
     let said = what_it_says(&[

@@ -86,6 +86,13 @@ async fn a_service_that_runs_ends_with_a_typed_error() {
         info.is_ok_and(|info| info.num_waiting > 0)
     })
     .await;
+    // Its manifest is the last that a start writes.
+    let js = nats.jetstream();
+    within(Duration::from_secs(10), "it has started", async || {
+        let manifests = js.get_key_value(tidewire::wire::MANIFESTS_BUCKET).await.unwrap();
+        manifests.get("shipping").await.unwrap().is_some()
+    })
+    .await;
     publish_a_bare_carriage_return(server.port());
     let poisoned = Instant::now();
     within(Duration::from_secs(30), "it ends", async || {

@@ -6,8 +6,8 @@ use tidewire::{Context, Running, Service};
 use tidewire_server::Server;
 
 use crate::support::{
-    PAYMENTS, PULL, PaymentFailed, Reloadable, Seen, WELL_WITHIN, cashier, connect_as, http::get, payments,
-    process, processed, shipping, till, users, within,
+    Log, NAMED_WITHIN, PAYMENTS, PULL, PaymentFailed, Reloadable, Seen, WELL_WITHIN, cashier, connect_as,
+    http::get, payments, process, processed, shipping, till, users, within,
 };
 
 /// How soon readiness goes off: streams are looked at every five seconds.
@@ -178,6 +178,7 @@ async fn an_event_that_may_not_be_published() {
 #[tokio::test]
 async fn a_subscription_that_is_refused() {
     const SUBJECT: &str = "orders.payments.payment.process.*";
+    let (log, _guard) = Log::listen();
     let (all, deaf) = (
         users(""),
         users(&format!(r#"subscribe: {{ deny: ["{SUBJECT}"] }}"#)),
@@ -187,7 +188,10 @@ async fn a_subscription_that_is_refused() {
     let cashier = cashier(&seen).monitored().start(service).await.unwrap();
     let till = till().start(nats.admin().await).await.unwrap();
     till.bus().ask(&process("before")).await.unwrap();
+    log.forget();
     nats.reload(&deaf).await;
+    let refused = format!("this user may not subscribe to `{SUBJECT}`");
+    log.says(NAMED_WITHIN, &refused).await;
     is_off(&cashier, &format!("subscription-{SUBJECT}")).await;
     till.bus().ask(&process("meanwhile")).await.unwrap_err();
     nats.reload(&all).await;

@@ -5,9 +5,12 @@ use std::time::Duration;
 use tidewire::{Connect, Service, StartError, prelude::*};
 use tidewire_server::Server;
 
-use crate::support::{
-    Log, NAMED_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN,
-    connect_as, payments, process, processed, soon, till, within,
+use crate::{
+    failing,
+    support::{
+        Log, NAMED_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN,
+        connect_as, payments, process, processed, soon, till, within,
+    },
 };
 
 /// All that a service needs which is called `cashier`, keeps the context `orders.payments`, emits and publishes
@@ -157,6 +160,27 @@ async fn a_service_with_nothing_but_what_it_needs() {
     assert_eq!(log.find("the server refused"), None);
     // Its inbox is its own.
     assert!(nats.client().new_inbox().starts_with("_INBOX_cashier."));
+}
+
+/// To run again what failed, to keep what cannot be handled and to tell of both takes no permission more.
+#[tokio::test]
+async fn what_fails_with_nothing_but_what_it_needs() {
+    let (log, _guard) = Log::listen();
+    let server = Server::builder().config(config(&[])).start().unwrap();
+    let admin = connect_as(&server, "admin").await;
+    let payments = payments().start(admin.clone()).await.unwrap();
+    let seen = Seen::default();
+    let first = failing::cashier(&seen).start(admin.clone()).await.unwrap();
+    first.stop().await.unwrap();
+    let connect = Connect::to(server.url())
+        .user("cashier", "cashier")
+        .service("cashier");
+    let nats = connect.connect().await.unwrap();
+    let running = failing::cashier(&seen).start(nats).await.unwrap();
+    log.forget();
+    failing::both_come_to_their_ends(&payments.bus(), &admin, &seen).await;
+    running.stop().await.unwrap();
+    assert_eq!(log.find("the server refused"), None);
 }
 
 /// Fails the first time.

@@ -1,6 +1,6 @@
 //! What this user may not do is named, with its subject, within two seconds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidewire::{
     AskError, Connection, Operation, PublishError, StartError, async_nats::jetstream::consumer::Info,
@@ -58,6 +58,55 @@ async fn a_refused_question_is_named() {
     );
     bus.ask(&process("allowed")).await.unwrap();
     assert_eq!(seen.len(), 1);
+}
+
+/// At the same time, on one connection: each call hears what was said of it, and nothing of the others.
+#[tokio::test]
+async fn a_refused_call_and_allowed_ones_side_by_side() {
+    const ROUNDS: usize = 10;
+    let nats = Reloadable::start(&users(
+        r#"publish: { deny: ["orders.payments.payment.*.forbidden"] }"#,
+    ));
+    let seen = Seen::default();
+    let _cashier = cashier(&seen).start(nats.admin().await).await.unwrap();
+    let service = connect_as(&nats.server, "service").await;
+    let payments = payments().start(service.clone()).await.unwrap();
+    let till = till().start(service).await.unwrap();
+    let (publishes, asks) = (payments.bus(), till.bus());
+    for round in 0..ROUNDS {
+        let (before, after) = (format!("before-{round}"), format!("after-{round}"));
+        let events = [processed(&*before), processed("forbidden"), processed(&*after)];
+        let began = Instant::now();
+        let (first, refused, last) = tokio::join!(
+            publishes.publish(&events[0]),
+            publishes.publish(&events[1]),
+            publishes.publish(&events[2])
+        );
+        assert!(began.elapsed() < NAMED_WITHIN, "{:?}", began.elapsed());
+        assert!(
+            matches!(&refused, Err(PublishError::NotPermitted(refusal)) if refusal.subject == "orders.payments.payment.processed.forbidden"),
+            "{refused:?}"
+        );
+        let mut places = [first.unwrap().sequence, last.unwrap().sequence];
+        places.sort_unstable();
+        let stored = 2 * u64::try_from(round).unwrap();
+        assert_eq!(places, [stored + 1, stored + 2], "the refused one is nowhere");
+        let questions = [process(before), process("forbidden"), process(after)];
+        let began = Instant::now();
+        let (first, refused, last) = tokio::join!(
+            asks.ask(&questions[0]),
+            asks.ask(&questions[1]),
+            asks.ask(&questions[2])
+        );
+        assert!(began.elapsed() < NAMED_WITHIN, "{:?}", began.elapsed());
+        assert!(
+            matches!(&refused, Err(AskError::NotPermitted(refusal)) if refusal.subject == "orders.payments.payment.process.forbidden"),
+            "{refused:?}"
+        );
+        first.unwrap();
+        last.unwrap();
+    }
+    assert_eq!(seen.len(), 2 * ROUNDS, "each allowed one was answered once");
 }
 
 /// What a service that may not do this says at its start.

@@ -19,11 +19,11 @@ use crate::support::{
 };
 
 /// How soon a consumer goes on.
-const GOES_ON_WITHIN: Duration = Duration::from_secs(30);
-const SUBJECT: &str = "orders.payments.payment.processed.poison";
-const PAYLOAD: &[u8] = b"{\"kept\":\0\xff}";
+pub(crate) const GOES_ON_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const SUBJECT: &str = "orders.payments.payment.processed.poison";
+pub(crate) const PAYLOAD: &[u8] = b"{\"kept\":\0\xff}";
 
-const BARE_CARRIAGE_RETURN: &[u8] = b"NATS/1.0\r\nx-note: a\rb\r\n\r\n";
+pub(crate) const BARE_CARRIAGE_RETURN: &[u8] = b"NATS/1.0\r\nx-note: a\rb\r\n\r\n";
 const BAD_NAME: &[u8] = b"NATS/1.0\r\nx note: a\r\n\r\n";
 const NO_COLON: &[u8] = b"NATS/1.0\r\nx-note\r\n\r\n";
 const NOT_TEXT: &[u8] = b"NATS/1.0\r\nx-note: \xff\xfe\r\n\r\n";
@@ -31,12 +31,12 @@ const WRONG_VERSION: &[u8] = b"NATS/9.0\r\nx-note: a\r\n\r\n";
 const ALL: [&[u8]; 5] = [BARE_CARRIAGE_RETURN, BAD_NAME, NO_COLON, NOT_TEXT, WRONG_VERSION];
 
 /// A record in the dead letters, as any program reads it.
-struct Letter {
-    subject: String,
-    record: Record,
+pub(crate) struct Letter {
+    pub(crate) subject: String,
+    pub(crate) record: Record,
 }
 
-async fn letters(nats: &Connection) -> Vec<Letter> {
+pub(crate) async fn letters(nats: &Connection) -> Vec<Letter> {
     let js = nats.jetstream();
     let Ok(stream) = js.get_stream(wire::DLQ_STREAM).await else {
         return Vec::new();
@@ -56,12 +56,12 @@ async fn letters(nats: &Connection) -> Vec<Letter> {
     letters
 }
 
-async fn consumer(nats: &Connection, name: &str) -> Info {
+pub(crate) async fn consumer(nats: &Connection, name: &str) -> Info {
     let stream = nats.jetstream().get_stream(PAYMENTS).await.unwrap();
     stream.consumer_info(name).await.unwrap()
 }
 
-async fn nothing_waits(nats: &Connection, name: &str) {
+pub(crate) async fn nothing_waits(nats: &Connection, name: &str) {
     within(GOES_ON_WITHIN, "nothing waits any more", async || {
         let info = consumer(nats, name).await;
         (info.num_ack_pending, info.num_pending) == (0, 0)

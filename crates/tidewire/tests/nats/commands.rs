@@ -1,5 +1,6 @@
 //! Durable commands: from one service through the queue of another.
 
+mod failing;
 mod queue;
 mod refused;
 

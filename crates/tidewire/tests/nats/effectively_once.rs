@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tidewire::{
     Running, StartError,
     async_nats::{Client, HeaderMap, HeaderValue, jetstream::stream},
@@ -139,4 +141,98 @@ async fn a_policy_that_outlives_the_memory_is_refused() {
     let error = service.on(durable).start(client).await.unwrap_err();
     assert!(matches!(error, StartError::Declaration { .. }));
     assert!(error.to_string().contains("fewer attempts"), "{error}");
+}
+
+#[derive(Command, Serialize, Deserialize, JsonSchema, Clone, Debug)]
+#[command(subject = "orders.shipping.parcel.book", key = payment_id)]
+struct BookParcel {
+    payment_id: String,
+}
+
+const QUEUE: &str = "ORDERS__SHIPPING__QUEUE";
+
+async fn pay(State(seen): State<Seen>, parcels: Dispatch<BookParcel>, Event(paid): Event<PaymentProcessed>) {
+    seen.note(paid.payment_id.clone());
+    parcels.dispatch(BookParcel {
+        payment_id: paid.payment_id,
+    });
+}
+
+async fn book(State(seen): State<Seen>, Command(parcel): Command<BookParcel>) {
+    seen.note(parcel.payment_id);
+}
+
+/// The receiver, which keeps the queue by the context's settings.
+async fn carrier(seen: &Seen, context: Context, client: &Client) -> Running {
+    let service = Service::new("carrier", "1.0.0")
+        .state(seen.clone())
+        .context(context)
+        .on(durable("book", book).effectively_once());
+    service.start(client.clone()).await.unwrap()
+}
+
+async fn shop(seen: &Seen, client: &Client) -> Running {
+    let service = Service::new("shop", "1.0.0")
+        .state(seen.clone())
+        .on(durable("pay", pay).effectively_once());
+    service.start(client.clone()).await.unwrap()
+}
+
+async fn queued(client: &Client) -> u64 {
+    let queue = jetstream(client).get_stream(QUEUE).await.unwrap();
+    queue.cached_info().state.messages
+}
+
+#[tokio::test]
+async fn a_message_that_is_published_again_dispatches_no_second_command() {
+    let (server, paid, booked) = (server(), Seen::default(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let _carrier = carrier(&booked, Context::new("orders.shipping"), &client).await;
+    let _shop = shop(&paid, &client).await;
+    payments.bus().publish(&processed("p")).await.unwrap();
+    // What is in the queue is on record: a copy that comes earlier may run beside it.
+    eventually("it is dispatched", async || queued(&client).await == 1).await;
+    for copy in 0..3 {
+        publish_again(&client, copy).await;
+    }
+    payments.bus().publish(&processed("q")).await.unwrap();
+    quiet(&client, PAYMENTS, "shop__pay").await;
+    quiet(&client, QUEUE, "carrier__book").await;
+    assert_eq!(paid.sorted(), ["p", "q"], "each of the two has run once");
+    assert_eq!(queued(&client).await, 2, "one command for each");
+    assert_eq!(booked.sorted(), ["p", "q"]);
+}
+
+/// A queue recognises an id for some time only. What is on record is then in it again, as the same command.
+#[tokio::test]
+async fn a_command_that_its_queue_has_forgotten_is_worked_once() {
+    let (server, paid, booked) = (server(), Seen::default(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let context = Context::new("orders.shipping").duplicate_window(Duration::from_millis(100));
+    let _carrier = carrier(&booked, context, &client).await;
+    let _shop = shop(&paid, &client).await;
+    payments.bus().publish(&processed("p")).await.unwrap();
+    booked.reaches(1).await;
+    quiet(&client, QUEUE, "carrier__book").await;
+    let mut copies = 0;
+    eventually("it is in the queue again", async || {
+        publish_again(&client, copies).await;
+        copies += 1;
+        queued(&client).await > 1
+    })
+    .await;
+    quiet(&client, PAYMENTS, "shop__pay").await;
+    quiet(&client, QUEUE, "carrier__book").await;
+    assert_eq!((paid.len(), booked.len()), (1, 1));
+    let queue = jetstream(&client).get_stream(QUEUE).await.unwrap();
+    let first = queue.get_raw_message(1).await.unwrap();
+    for sequence in 2..=queue.cached_info().state.last_sequence {
+        let again = queue.get_raw_message(sequence).await.unwrap();
+        assert_eq!(
+            (again.subject, again.payload),
+            (first.subject.clone(), first.payload.clone())
+        );
+    }
 }

@@ -107,8 +107,10 @@ async fn a_consumer_that_is_deleted_is_made_again() {
         .unwrap();
     let stream = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
     stream.delete_consumer("shipping__note").await.unwrap();
+    let began = Instant::now();
     payments.bus().publish(&processed("p")).await.unwrap();
     seen.reaches(1).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
 /// Somebody deletes the stream itself: the service says so by name, and goes on where there is one again.

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tidewire::{
@@ -20,6 +20,9 @@ use crate::support::{
     Kept, PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept, kept_reach,
     payments, processed, quiet, server,
 };
+
+/// How soon a service says that it cannot store its letters, and how soon they arrive once it can.
+const SOON: Duration = Duration::from_secs(15);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the gateway says {0}")]
@@ -59,18 +62,17 @@ fn shipping(seen: &Seen) -> Service<Seen> {
 }
 
 fn of<'a>(letters: &'a [Kept], key: &str) -> &'a Kept {
-    let subject = format!("orders.payments.payment.processed.{key}");
+    sent_on(letters, &format!("orders.payments.payment.processed.{key}"))
+}
+
+/// The letter of the message that was sent on `subject`.
+fn sent_on<'a>(letters: &'a [Kept], subject: &str) -> &'a Kept {
     let is_of = |letter: &&Kept| {
-        letter
-            .record
-            .original
-            .as_ref()
-            .is_some_and(|original| original.subject == subject)
+        let original = letter.record.original.as_ref();
+        original.is_some_and(|original| original.subject == subject)
     };
-    letters
-        .iter()
-        .find(is_of)
-        .unwrap_or_else(|| panic!("no letter of {key}"))
+    let found = letters.iter().find(is_of);
+    found.unwrap_or_else(|| panic!("no letter of {subject}"))
 }
 
 #[tokio::test]
@@ -172,21 +174,22 @@ async fn every_failed_attempt_is_an_error_event() {
     assert_eq!(body["data"]["details"]["sequence"], sent.sequence);
 }
 
-async fn reject_raw(raw: Raw) -> Result<(), Failure> {
-    drop(raw);
-    Err("as a test does").or_reject()
+async fn fail_raw(State(seen): State<Seen>, Attempt(attempt): Attempt, raw: Raw) -> Result<(), Failure> {
+    seen.note(format!("{} {attempt}", raw.subject));
+    Err("as a test does").or_retry()
 }
 
 /// A handler of whatever is there: for messages that no type describes.
-async fn bridge(client: &Client, retry: Retry) -> (tidewire::Running, stream::Stream) {
+async fn bridge(client: &Client, retry: Retry, seen: &Seen) -> (tidewire::Running, stream::Stream) {
     let config = stream::Config {
         name: "LEGACY".into(),
         subjects: vec!["LEGACY.>".into()],
         ..stream::Config::default()
     };
     let stream = jetstream(client).create_stream(config).await.unwrap();
-    let durable = durable("raw", reject_raw).filter("LEGACY.>").retry(retry);
+    let durable = durable("raw", fail_raw).filter("LEGACY.>").retry(retry);
     let running = Service::new("bridge", "1.0.0")
+        .state(seen.clone())
         .on(durable)
         .start(client.clone())
         .await
@@ -197,9 +200,9 @@ async fn bridge(client: &Client, retry: Retry) -> (tidewire::Running, stream::St
 /// The largest payload that the server takes, and the most headers: there is no room for a word more.
 #[tokio::test]
 async fn what_is_too_large_for_another_message_is_stored_whole() {
-    let server = server();
+    let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
-    let (_bridge, _) = bridge(&client, Retry::never()).await;
+    let (_bridge, _) = bridge(&client, Retry::never(), &seen).await;
     let js = jetstream(&client);
     let most = client.max_payload();
     js.publish("LEGACY.large", vec![b'x'; most].into())
@@ -237,29 +240,35 @@ async fn what_is_too_large_for_another_message_is_stored_whole() {
 /// The reply subject of a stream's message is where it is settled: what a message says must never get there.
 #[tokio::test]
 async fn payloads_that_look_like_settlements_settle_nothing() {
-    let server = server();
+    let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
     let twice = Retry::fixed(Duration::from_millis(10)).max_attempts(2);
-    let (bridge, _) = bridge(&client, twice).await;
+    let (bridge, _) = bridge(&client, twice, &seen).await;
     let payloads = ["+ACK", "-NAK", "+TERM", "+WPI", "", "-NAK {\"delay\": 1}"];
     let js = jetstream(&client);
-    for payload in payloads {
-        js.publish("LEGACY.a", payload.into())
-            .await
-            .unwrap()
-            .await
-            .unwrap();
+    for (number, payload) in payloads.into_iter().enumerate() {
+        let sent = js.publish(format!("LEGACY.{number}"), payload.into());
+        sent.await.unwrap().await.unwrap();
     }
     let letters = kept_reach(&client, payloads.len()).await;
-    let mut stored: Vec<_> = letters
-        .iter()
-        .map(|letter| letter.record.original.clone().unwrap().payload)
-        .collect();
-    stored.sort();
-    let mut sent = payloads.map(str::as_bytes).to_vec();
-    sent.sort_unstable();
-    assert_eq!(stored, sent);
-    assert_eq!(bridge.tally()["bridge__raw"]["rejected"], 6);
+    quiet(&client, "LEGACY", "bridge__raw").await;
+    for (number, payload) in payloads.into_iter().enumerate() {
+        let letter = sent_on(&letters, &format!("LEGACY.{number}"));
+        let trouble = letter.record.trouble.clone().unwrap();
+        assert_eq!(
+            (trouble.class.as_str(), trouble.attempts),
+            ("exhausted", 2),
+            "{payload}"
+        );
+        assert_eq!(letter.record.original.as_ref().unwrap().payload, payload);
+    }
+    assert_eq!(kept(&client).await.len(), payloads.len(), "one letter each");
+    let mut runs = Vec::new();
+    for number in 0..payloads.len() {
+        runs.extend([1, 2].map(|attempt| format!("LEGACY.{number} {attempt}")));
+    }
+    assert_eq!(seen.sorted(), runs, "each was run twice");
+    assert_eq!(bridge.tally()["bridge__raw"]["failed"], 12);
 }
 
 async fn fail_until_mended(
@@ -305,7 +314,23 @@ async fn what_a_rule_discards_is_discarded_by_a_later_delivery_too() {
     assert_eq!(seen.len(), 2, "it did not run again");
 }
 
-/// Where the dead letters cannot be stored their messages stay, nothing runs twice for it, and the service says so.
+/// The error events of a letter that cannot be stored, oldest first: the `data` of each.
+async fn not_stored(client: &Client) -> Vec<serde_json::Value> {
+    let stream = jetstream(client).get_stream(wire::ERRORS_STREAM).await.unwrap();
+    let mut told = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        if event["data"]["code"] == "not_stored" {
+            assert_eq!(message.subject.as_str(), "errors.shipping.note");
+            told.push(event["data"].clone());
+        }
+    }
+    told
+}
+
+/// Where the dead letters cannot be stored their messages stay, nothing runs twice for it, and the service says so: it
+/// is not ready, and it tells of it once.
 #[tokio::test]
 async fn a_full_dead_letter_stream_loses_nothing() {
     let server = server();
@@ -319,6 +344,7 @@ async fn a_full_dead_letter_stream_loses_nothing() {
         .await
         .unwrap();
     limit_letters(&client, 1).await;
+    let began = Instant::now();
     for key in ["a", "b", "c"] {
         payments.bus().publish(&processed(key)).await.unwrap();
     }
@@ -326,6 +352,13 @@ async fn a_full_dead_letter_stream_loses_nothing() {
         shipping.not_ready().contains_key("dead-letters")
     })
     .await;
+    let says = shipping.not_ready()["dead-letters"].clone();
+    assert!(
+        says.contains(wire::DLQ_STREAM) && says.contains("raise its limits"),
+        "{says}"
+    );
+    eventually("it is told", async || !not_stored(&client).await.is_empty()).await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     eventually("all have run", async || state.1.load(Ordering::SeqCst) == 3).await;
     assert_eq!(
         consumer(&client, PAYMENTS, "shipping__note")
@@ -334,13 +367,76 @@ async fn a_full_dead_letter_stream_loses_nothing() {
         2
     );
     assert_eq!(kept(&client).await.len(), 1);
+    // The two that wait come again and again, and nobody is told of it each time.
+    eventually("they have come again twice", async || {
+        let info = consumer(&client, PAYMENTS, "shipping__note").await;
+        info.delivered.consumer_sequence >= 7
+    })
+    .await;
+    let repaired = Instant::now();
     limit_letters(&client, -1).await;
     let letters = kept_reach(&client, 3).await;
+    assert!(repaired.elapsed() < SOON, "{:?}", repaired.elapsed());
     let trouble = |letter: &Kept| letter.record.trouble.clone().unwrap();
     assert!(letters.iter().all(|letter| trouble(letter).attempts == 1));
     quiet(&client, PAYMENTS, "shipping__note").await;
     eventually("it is ready", async || shipping.not_ready().is_empty()).await;
     assert_eq!(state.1.load(Ordering::SeqCst), 3, "no run more than one each");
+    // Full once more, after letters were stored: only now it is told again.
+    limit_letters(&client, 3).await;
+    let sent = payments.bus().publish(&processed("d")).await.unwrap();
+    eventually("it is told again", async || not_stored(&client).await.len() >= 2).await;
+    let told = not_stored(&client).await;
+    assert_eq!(told.len(), 2, "once each time: {told:?}");
+    for event in &told {
+        assert!(event["message"].as_str().unwrap().contains(wire::DLQ_STREAM));
+        let details = &event["details"];
+        assert_eq!(
+            (&details["durable"], &details["stream"]),
+            (&"note".into(), &PAYMENTS.into())
+        );
+        assert_eq!(details["then"], "kept_unacknowledged");
+        assert_eq!(details["attempt"], 1);
+    }
+    assert_eq!(told[1]["details"]["sequence"], sent.sequence);
+    limit_letters(&client, -1).await;
+    kept_reach(&client, 4).await;
+}
+
+/// Somebody else's stream has the subjects of the one that is gone: it cannot be made again before they are free.
+#[tokio::test]
+async fn a_dead_letter_stream_that_cannot_be_made_again_loses_nothing() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let shipping = shipping(&seen).start(client.clone()).await.unwrap();
+    let js = jetstream(&client);
+    js.delete_stream(wire::DLQ_STREAM).await.unwrap();
+    let other = stream::Config {
+        name: "OTHER".into(),
+        subjects: vec!["dlq.>".into()],
+        ..stream::Config::default()
+    };
+    js.create_stream(other).await.unwrap();
+    let began = Instant::now();
+    let sent = payments.bus().publish(&processed("reject")).await.unwrap();
+    eventually("it says so", async || {
+        shipping.not_ready().contains_key("dead-letters")
+    })
+    .await;
+    eventually("it is told", async || !not_stored(&client).await.is_empty()).await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    let told = not_stored(&client).await;
+    assert_eq!(told[0]["details"]["sequence"], sent.sequence);
+    let info = consumer(&client, PAYMENTS, "shipping__note").await;
+    assert_eq!(info.num_ack_pending, 1, "it stays where it is");
+    let repaired = Instant::now();
+    js.delete_stream("OTHER").await.unwrap();
+    kept_reach(&client, 1).await;
+    assert!(repaired.elapsed() < SOON, "{:?}", repaired.elapsed());
+    quiet(&client, PAYMENTS, "shipping__note").await;
+    eventually("it is ready", async || shipping.not_ready().is_empty()).await;
+    assert_eq!(seen.sorted(), ["reject 1"], "it did not run again");
 }
 
 #[tokio::test]
@@ -350,7 +446,9 @@ async fn a_dead_letter_stream_that_is_deleted_is_made_again() {
     let payments = payments().start(client.clone()).await.unwrap();
     let _shipping = shipping(&seen).start(client.clone()).await.unwrap();
     jetstream(&client).delete_stream(wire::DLQ_STREAM).await.unwrap();
+    let began = Instant::now();
     payments.bus().publish(&processed("reject")).await.unwrap();
     kept_reach(&client, 1).await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     quiet(&client, PAYMENTS, "shipping__note").await;
 }

@@ -32,6 +32,7 @@ mod ordered;
 mod raw;
 mod replays;
 mod requests;
+mod rules;
 mod runs;
 mod size;
 mod start;

@@ -99,13 +99,15 @@ impl Unheard {
             if until <= now {
                 continue;
             }
-            let mut publishing = pin!(client.publish(ack.clone(), payload.clone()));
-            let published = match poll_immediate(&mut publishing).await {
-                Some(published) => published,
-                None => {
-                    let published = publishing.await;
-                    now = Instant::now();
-                    published
+            let published = {
+                let mut publishing = pin!(client.publish(ack.clone(), payload.clone()));
+                match poll_immediate(&mut publishing).await {
+                    Some(published) => published,
+                    None => {
+                        let published = publishing.await;
+                        now = Instant::now();
+                        published
+                    }
                 }
             };
             if published.is_ok() {

@@ -6,7 +6,11 @@ use sha2::{Digest, Sha256};
 use tidewire_subject::Subject;
 
 use super::{Act, Original, Record, Trouble};
-use crate::{Timestamp, id::hash};
+use crate::{
+    Timestamp,
+    id::hash,
+    purpose::{real_subject_or_own, tw_subject},
+};
 
 /// Names one message among all that a handler may fail on: a hash of its stream, of when that stream was made, and of
 /// its place in it.
@@ -145,14 +149,20 @@ impl Letter {
 
     /// The message's name, where its subject is one of ours.
     pub fn name(&self) -> Option<String> {
-        let subject = Subject::parse(&self.original()?.subject).ok()?;
-        Some(subject.name().as_str().to_owned())
+        Some(self.subject()?.name().as_str().to_owned())
     }
 
     /// The message's key, where its subject is one of ours and has one.
     pub fn key(&self) -> Option<String> {
-        let subject = Subject::parse(&self.original()?.subject).ok()?;
-        Some(subject.key()?.text().into_owned())
+        Some(self.subject()?.key()?.text().into_owned())
+    }
+
+    /// The subject that it was sent to, which is not where it was stored where that is a queue.
+    fn subject(&self) -> Option<Subject> {
+        let original = self.original()?;
+        let headers = original.parsed_headers().iter();
+        let header = tw_subject(headers.map(|(name, value)| (name.as_str(), value.as_str())));
+        Subject::parse(real_subject_or_own(&original.subject, header)).ok()
     }
 
     /// What groups it with its like; see [`fingerprint`].

@@ -229,7 +229,7 @@ async fn requests_are_free<S>(
         .iter()
         .filter_map(|handler| match &handler.transport {
             Transport::Request { subject, .. } => Some(subject.clone()),
-            Transport::Durable { .. } | Transport::Live { .. } => None,
+            _ => None,
         });
     let answered: BTreeSet<String> = answered.collect();
     let asked: BTreeSet<String> = asked(service)

@@ -101,13 +101,12 @@ impl Unheard {
             }
             let published = {
                 let mut publishing = pin!(client.publish(ack.clone(), payload.clone()));
-                match poll_immediate(&mut publishing).await {
-                    Some(published) => published,
-                    None => {
-                        let published = publishing.await;
-                        now = Instant::now();
-                        published
-                    }
+                if let Some(published) = poll_immediate(&mut publishing).await {
+                    published
+                } else {
+                    let published = publishing.await;
+                    now = Instant::now();
+                    published
                 }
             };
             if published.is_ok() {

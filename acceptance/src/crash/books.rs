@@ -126,7 +126,8 @@ impl Books {
             let place = claim.strip_prefix("nats-object:");
             let place = place.and_then(|place| place.split_once('/'));
             let (bucket, object) = place.ok_or_else(|| format!("no place of data: {claim:?}"))?;
-            if read_object(nats, bucket, object).await?.is_none() {
+            let found = read_object(nats, bucket, object).await;
+            if found.map_err(|error| error as Box<dyn Error>)?.is_none() {
                 books.absent.push(claim);
             }
         }

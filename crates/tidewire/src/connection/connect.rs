@@ -293,7 +293,7 @@ mod tests {
         // They are spread over all that is allowed: a quarter of it is left out once in a million millions.
         let spread = LONGEST_PAUSE / 8;
         let drawn: BTreeSet<_> = (0..100)
-            .map(|_| (pause(40) - LONGEST_PAUSE).as_micros() / spread.as_micros())
+            .map(|_| pause(40).saturating_sub(LONGEST_PAUSE).as_micros() / spread.as_micros())
             .collect();
         assert!((0..4).all(|quarter| drawn.contains(&quarter)), "{drawn:?}");
     }

@@ -14,19 +14,19 @@ use crate::{
 };
 
 /// A leaf node without JetStream, and the hub that has the domain `hub`.
-struct Nodes {
-    leaf: Server,
-    hub: Server,
+pub(crate) struct Nodes {
+    pub(crate) leaf: Server,
+    pub(crate) hub: Server,
     _folder: TempDir,
 }
 
 impl Nodes {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hub = Server::builder()
             .config(format!(
-                "jetstream {{ domain: hub, store_dir: {:?} }}",
-                folder.path()
+                "jetstream {{ domain: hub, store_dir: \"{}\" }}",
+                folder.path().display()
             ))
             .config("leafnodes { listen: \"127.0.0.1:-1\" }")
             .start()
@@ -60,7 +60,7 @@ fn leaf_port(hub: &Server) -> String {
 }
 
 /// Connects to the leaf node, and waits until it hears the hub.
-async fn hears_the_hub(connect: Connect) -> Connection {
+pub(crate) async fn hears_the_hub(connect: Connect) -> Connection {
     let nats = connect.connect().await.unwrap();
     within(WELL_WITHIN, "the hub is heard through the leaf", async || {
         nats.jetstream().query_account().await.is_ok()

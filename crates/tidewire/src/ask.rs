@@ -81,7 +81,7 @@ pub enum AskError {
     /// A header cannot be written; nothing was sent.
     #[error(transparent)]
     Header(#[from] InvalidHeader),
-    /// This connection's user may not send there; nothing was sent.
+    /// This connection's user may not send there, and nothing was sent; or may not hear the answer, as the text says then.
     #[error(transparent)]
     NotPermitted(#[from] Refusal),
     /// This service did not declare that it asks this message; nothing was sent.

@@ -16,7 +16,8 @@ pub enum PublishError {
     /// A header cannot be written; nothing was sent.
     #[error(transparent)]
     Header(#[from] InvalidHeader),
-    /// This connection's user may not send there; nothing was sent.
+    /// This connection's user may not send there, and nothing was sent; or may not hear the confirmation, as the text says
+    /// then.
     #[error(transparent)]
     NotPermitted(#[from] Refusal),
     /// This service did not declare that it publishes this event; nothing was sent.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::EncodeError;
+use crate::{EncodeError, wire::is_header_name};
 
 /// Headers and metadata of the sender's own, beside what the framework writes.
 ///
@@ -69,9 +69,7 @@ impl Extras {
             if OURS.contains(&lower.as_str()) || PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
                 return Err(EncodeError::ReservedHeader { name: name.clone() });
             }
-            let is_name =
-                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
-            if !is_name || value.contains(['\r', '\n', '\0']) {
+            if !is_header_name(name) || value.contains(['\r', '\n', '\0']) {
                 return Err(EncodeError::Header { name: name.clone() });
             }
         }

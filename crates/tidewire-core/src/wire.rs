@@ -127,6 +127,11 @@ pub fn data_bucket(context: &ContextName) -> String {
     format!("{}__DATA", context.stream_name())
 }
 
+/// Whether a header may be called so: visible ASCII without a colon, as NATS' clients have it.
+pub fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+}
+
 /// The stream below an object-store bucket.
 pub fn object_stream(bucket: &str) -> String {
     format!("OBJ_{bucket}")

@@ -31,17 +31,12 @@ pub(crate) fn header_map_of<'a>(
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let header = match &name {
-            Cow::Borrowed(name) => is_name(name).then(|| HeaderName::from_static(name)),
+            Cow::Borrowed(name) => wire::is_header_name(name).then(|| HeaderName::from_static(name)),
             Cow::Owned(name) => name.parse().ok(),
         };
         append(&mut map, header, &name, value)?;
     }
     Ok(map)
-}
-
-/// As the client checks it where it copies a name.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 fn append(

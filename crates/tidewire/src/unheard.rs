@@ -80,10 +80,12 @@ impl Unheard {
     pub(crate) async fn flush(&self, sender: &Sender) {
         let _saying = self.0.saying.lock().await;
         let mut words = std::mem::take(&mut *lock(&self.0.unsaid));
-        let _messages: Vec<_> = words.iter_mut().map(|word| word.message.take()).collect();
         let leaving: Vec<_> = words
-            .iter()
-            .map(|word| (word.ack.clone(), word.payload.clone(), word.until))
+            .iter_mut()
+            .map(|word| {
+                let (ack, payload) = (word.ack.clone(), word.payload.clone());
+                (ack, payload, word.until, word.message.take())
+            })
             .collect();
         // On record before they leave: what is published while the connection goes down is said again.
         {
@@ -94,7 +96,7 @@ impl Unheard {
             said.extend(words);
         }
         let (mut client, mut now) = (sender.client(), Instant::now());
-        for (ack, payload, until) in leaving {
+        for (ack, payload, until, _message) in leaving {
             // It may be somebody else's by now.
             if until <= now {
                 continue;

@@ -240,7 +240,6 @@ impl Puller {
                 && let Err(error) = self.ask(inbox, pull).await
             {
                 // A breaker that holds nothing would never close: only a message finds out whether it may.
-                self.first = None;
                 return self.ended(connections, error.to_string()).await;
             }
             if now >= self.not_before
@@ -250,7 +249,6 @@ impl Puller {
                     .next(held, self.work.in_hand.bytes(), self.work.typical())
                 && let Err(error) = self.ask(inbox, pull).await
             {
-                self.first = None;
                 return self.ended(connections, error.to_string()).await;
             }
             self.first = None;
@@ -312,7 +310,8 @@ impl Puller {
     }
 
     /// The client has ended, and the subscription with it; what is in hand stays there until another one comes.
-    async fn ended(&self, mut connections: watch::Receiver<u64>, reason: String) -> Left {
+    async fn ended(&mut self, mut connections: watch::Receiver<u64>, reason: String) -> Left {
+        self.first = None;
         tokio::select! {
             () = self.stop.cancelled() => Left::Stopped,
             _ = connections.changed() => Left::Reconnected,

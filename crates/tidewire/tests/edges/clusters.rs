@@ -37,16 +37,23 @@ async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
     seen.note(paid.payment_id);
 }
 
-#[tokio::test]
-async fn a_cluster_that_loses_the_node_that_leads() {
-    let (mut cluster, nats) = three_nodes().await;
-    let (seen, replicated) = (Seen::default(), || Context::new("orders.payments").replicas(3));
-    let service = Service::new("payments", "1.0.0")
+fn replicated() -> Context {
+    Context::new("orders.payments").replicas(3)
+}
+
+fn noting(seen: &Seen) -> Service<Seen> {
+    Service::new("payments", "1.0.0")
         .state(seen.clone())
         .context(replicated())
         .publishes::<PaymentProcessed>()
-        .on(durable("note", note));
-    let service = service.start(nats.clone()).await.unwrap();
+        .on(durable("note", note))
+}
+
+#[tokio::test]
+async fn a_cluster_that_loses_the_node_that_leads() {
+    let (mut cluster, nats) = three_nodes().await;
+    let seen = Seen::default();
+    let service = noting(&seen).start(nats.clone()).await.unwrap();
     let bus = service.bus();
     bus.publish(&processed("before")).await.unwrap();
     within(WELL_WITHIN, "it is handled", async || seen.has("before")).await;
@@ -81,12 +88,7 @@ async fn a_cluster_that_loses_the_node_that_the_client_is_connected_to() {
     let (log, _guard) = Log::listen();
     let (mut cluster, nats) = three_nodes().await;
     let seen = Seen::default();
-    let service = Service::new("payments", "1.0.0")
-        .state(seen.clone())
-        .context(Context::new("orders.payments").replicas(3))
-        .publishes::<PaymentProcessed>()
-        .on(durable("note", note));
-    let service = service.start(nats.clone()).await.unwrap();
+    let service = noting(&seen).start(nats.clone()).await.unwrap();
     let bus = service.bus();
     bus.publish(&processed("before")).await.unwrap();
     within(WELL_WITHIN, "it is handled", async || seen.has("before")).await;
@@ -124,7 +126,7 @@ async fn a_durable_that_is_ordered_by_key_keeps_its_order() {
     let seen = Seen::default();
     let ledger = Service::new("ledger", "1.0.0")
         .state(seen.clone())
-        .context(Context::new("orders.payments").replicas(3))
+        .context(replicated())
         .publishes::<PaymentProcessed>()
         .on(durable("book", book).ordered_by_key().concurrency(4));
     let ledger = ledger.start(nats.clone()).await.unwrap();

@@ -17,20 +17,12 @@ use tidewire::{
 };
 
 use crate::support::{
-    Kept, PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept, kept_reach,
-    payments, processed, quiet, server,
+    Charge, Gateway, Kept, PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept,
+    kept_reach, payments, processed, quiet, server,
 };
 
 /// How soon a service says that it cannot store its letters, and how soon they arrive once it can.
 const SOON: Duration = Duration::from_secs(15);
-
-#[derive(Debug, thiserror::Error)]
-#[error("the gateway says {0}")]
-struct Gateway(u16);
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot charge")]
-struct Charge(#[source] Gateway);
 
 /// Fails as the key says, each time.
 async fn fail(

@@ -7,15 +7,9 @@ use std::{
 
 use tidewire::{dead_letter::Trouble, prelude::*};
 
-use crate::support::{PAYMENTS, PaymentProcessed, connect, kept_reach, payments, processed, quiet, server};
-
-#[derive(Debug, thiserror::Error)]
-#[error("the gateway says {0}")]
-struct Gateway(u16);
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot charge")]
-struct Charge(#[source] Gateway);
+use crate::support::{
+    Charge, Gateway, PAYMENTS, PaymentProcessed, connect, kept_reach, payments, processed, quiet, server,
+};
 
 /// When each run began.
 #[derive(Clone, Default)]

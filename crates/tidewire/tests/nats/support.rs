@@ -101,6 +101,15 @@ pub(crate) async fn kept(client: &Client) -> Vec<Kept> {
     kept
 }
 
+/// What a handler fails with, and what that has as its source.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway says {0}")]
+pub(crate) struct Gateway(pub(crate) u16);
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot charge")]
+pub(crate) struct Charge(#[source] pub(crate) Gateway);
+
 /// Waits until there are so many records of dead letters.
 pub(crate) async fn kept_reach(client: &Client, count: usize) -> Vec<Kept> {
     eventually(&format!("{count} records of dead letters"), async || {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ordered::{Admission, GROUP};
 
 /// A request lives this long on the server.
-const EXPIRES: Duration = Duration::from_secs(30);
+pub(super) const EXPIRES: Duration = Duration::from_secs(30);
 /// An idle server gives a sign of life this often.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Two signs of life were missed.

@@ -1,14 +1,17 @@
 //! The loop that keeps a handler supplied.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{
+    FutureExt, StreamExt,
+    stream::{SelectAll, TakeUntil},
+};
 use tidewire_core::{BoxError, Timestamp};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
@@ -16,7 +19,7 @@ use super::{
     ack_subject::AckSubject,
     declare::{ConsumerSpec, declare},
     ordered::{Admission, Admitted, Event, Term},
-    pull::{Demand, Pull, SILENCE},
+    pull::{Demand, EXPIRES, Pull, SILENCE},
     settle::Job,
     work::Work,
 };
@@ -66,13 +69,18 @@ pub(crate) struct Puller {
     admission: Option<Admission>,
     /// Let go once the first request was made, or could not be: a start waits for it.
     first: Option<TaskTrackerToken>,
+    /// Subscriptions of earlier connections, for as long as requests live that were made for them: a server that has not
+    /// seen a connection die goes on serving its requests, and what it sends to the subject arrives here too.
+    former: SelectAll<Pin<Box<TakeUntil<Subscriber, Sleep>>>>,
 }
 
 /// Why a subscription is left.
 enum Left {
     Stopped,
-    /// The server forgets requests with the connection on which they came, and counts what it sends anew.
+    /// The server counts what it sends anew, and forgets requests once it knows that their connection is gone.
     Reconnected,
+    /// What waits in the subscription may be somebody else's by now.
+    StoodStill,
     /// The consumer is gone, or nobody answers for it.
     Lost(String),
 }
@@ -95,6 +103,7 @@ impl Puller {
             stop: wiring.stop.clone(),
             admission: None,
             first: None,
+            former: SelectAll::new(),
         }
     }
 
@@ -139,11 +148,15 @@ impl Puller {
             let left = match self.begin().await {
                 Ok((inbox, mut messages)) => {
                     let left = self.pull(&inbox, &mut messages, connections).await;
-                    if !matches!(left, Left::Reconnected) {
+                    match left {
+                        Left::Reconnected => self.former.push(Box::pin(messages.take_until(sleep(EXPIRES)))),
+                        Left::StoodStill => self.former.clear(),
                         // Only then: what is given back while requests are open comes to ourselves again.
-                        let waiting = self.take_waiting();
-                        let late = self.unsubscribe(&inbox, messages).await;
-                        self.give_back(waiting.into_iter().chain(late)).await;
+                        Left::Stopped | Left::Lost(_) => {
+                            let waiting = self.take_waiting();
+                            let late = self.unsubscribe(&inbox, messages).await;
+                            self.give_back(waiting.into_iter().chain(late)).await;
+                        }
                     }
                     left
                 }
@@ -152,7 +165,7 @@ impl Puller {
             self.first = None;
             let reason = match left {
                 Left::Stopped => break,
-                Left::Reconnected => continue,
+                Left::Reconnected | Left::StoodStill => continue,
                 Left::Lost(reason) => reason,
             };
             self.find(reason).await;
@@ -230,7 +243,7 @@ impl Puller {
         loop {
             let now = Instant::now();
             if stood_still(awake_at, now, self.work.ack_wait) {
-                return Left::Reconnected;
+                return Left::StoodStill;
             }
             awake_at = now;
             let (held, open) = (self.work.held(), self.work.desk.gate.is_open());
@@ -266,7 +279,7 @@ impl Puller {
                 message = messages.next() => {
                     self.came = Instant::now();
                     if stood_still(awake_at, self.came, self.work.ack_wait) {
-                        return Left::Reconnected;
+                        return Left::StoodStill;
                     }
                     silent_at = self.came + SILENCE;
                     let Some(message) = message else {
@@ -280,6 +293,15 @@ impl Puller {
                         if let Some(left) = self.receive(message) {
                             return left;
                         }
+                    }
+                }
+                Some(message) = self.former.next() => {
+                    self.came = Instant::now();
+                    if stood_still(awake_at, self.came, self.work.ack_wait) {
+                        return Left::StoodStill;
+                    }
+                    if message.status.is_none() && let Some(job) = self.take(message) {
+                        self.work.push(job);
                     }
                 }
                 _ = connections.changed() => return Left::Reconnected,
@@ -344,6 +366,7 @@ impl Puller {
             self.wiring.health.recovers(&self.cause());
         }
         let Some(status) = message.status else {
+            self.demand.came(message.length);
             if let Some(job) = self.take(message) {
                 self.work.push(job);
             }
@@ -382,7 +405,6 @@ impl Puller {
     /// Takes a message in hand.
     fn take(&mut self, message: Message) -> Option<Job> {
         let bytes = message.length;
-        self.demand.came(bytes);
         tracing::trace!(target: "tidewire::walk", "pulled");
         let Some(ack) = message.reply.clone() else {
             tracing::warn!(subject = %message.subject, "a message without an ack subject is none of the stream's");

@@ -117,6 +117,38 @@ async fn a_connection_that_is_half_open() {
     pair.is_well("open again").await;
 }
 
+/// The server goes on serving the requests of a connection that it has not seen die: of four messages two go there.
+#[tokio::test]
+async fn what_goes_to_a_connection_that_died_unseen() {
+    let (log, _guard) = Log::listen();
+    let server = Server::start().unwrap();
+    let proxy = Proxy::to(server.port()).await;
+    let pair = Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await;
+    let admin = tidewire::connect(server.url()).await.unwrap();
+    let requests = async || {
+        let stream = admin.jetstream().get_stream(PAYMENTS).await.unwrap();
+        stream.consumer_info("shipping__note").await.unwrap().num_waiting
+    };
+    log.forget();
+    proxy.swallow(true);
+    log.says(Duration::from_secs(18), LOST).await;
+    let before = requests().await;
+    assert!(before > 0, "the server has not seen it die");
+    proxy.swallow(false);
+    within(WELL_WITHIN, "messages are asked for again", async || {
+        requests().await > before
+    })
+    .await;
+    let keys = ["1", "2", "3", "4"];
+    for key in keys {
+        pair.payments.bus().publish(&processed(key)).await.unwrap();
+    }
+    within(Duration::from_secs(5), "they are handled", async || {
+        keys.iter().all(|key| pair.seen.has(key))
+    })
+    .await;
+}
+
 /// From here on nothing more arrives at the server.
 async fn drown(State((seen, proxy)): State<(Seen, Arc<Proxy>)>, Event(paid): Event<PaymentProcessed>) {
     proxy.swallow(true);

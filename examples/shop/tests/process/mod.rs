@@ -1,7 +1,10 @@
 //! Services of the shop as processes.
 
 use std::{
-    process::{Child, Command, ExitStatus, Stdio},
+    fs::File,
+    io::{Read, Seek},
+    process::{Child, Command, ExitStatus},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -11,26 +14,31 @@ use tokio::time::sleep;
 /// The longest that anything here may take.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
-/// A service as a process; killed when this is dropped.
-pub(crate) struct Process(Child);
+/// A service as a process; killed when this is dropped. What it logged is shown where the test fails.
+pub(crate) struct Process {
+    child: Child,
+    log: File,
+}
 
 impl Process {
     pub(crate) fn start_with(program: &str, url: &str, environment: &[(&str, &str)]) -> Self {
+        let log = tempfile::tempfile().unwrap();
         let mut command = Command::new(program);
         command
             .env("NATS_URL", url)
             .envs(environment.iter().copied())
-            .stderr(Stdio::null());
-        Self(command.spawn().unwrap())
+            .stderr(log.try_clone().unwrap());
+        let child = command.spawn().unwrap();
+        Self { child, log }
     }
 
     /// SIGTERM, and how it ended.
     pub(crate) async fn stop(mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.0);
+        let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).unwrap();
         let deadline = Instant::now() + BOUND;
         loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
             assert!(Instant::now() < deadline, "it still runs {BOUND:?} after SIGTERM");
@@ -41,8 +49,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if thread::panicking() {
+            let mut text = String::new();
+            drop(self.log.rewind());
+            drop(self.log.read_to_string(&mut text));
+            println!("--- process {}\n{text}", self.child.id());
+        }
     }
 }
 

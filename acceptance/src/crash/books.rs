@@ -88,7 +88,7 @@ pub(crate) struct Sums {
 }
 
 impl Books {
-    /// Waits until nothing is pending and nothing unacknowledged, and reads the streams.
+    /// Waits until all is [`quiet`], and reads the streams.
     pub(crate) async fn once_quiet(
         nats: &Connection,
         posted: &Posted,
@@ -276,9 +276,9 @@ fn named<'a>(what: &str, found: impl Iterator<Item = (usize, &'a Entry)>) -> Opt
     (!found.is_empty()).then_some(text)
 }
 
-/// Nothing pending, nothing unacknowledged.
+/// Waits until nothing is pending and nothing unacknowledged, for as long as what is left becomes less within that time.
 pub(crate) async fn quiet(nats: &Connection, within: Duration) -> Result<(), String> {
-    let deadline = Instant::now() + within;
+    let (mut least, mut deadline) = (u64::MAX, Instant::now() + within);
     loop {
         let info = match nats.jetstream().get_stream_no_info(JOBS).await {
             Ok(stream) => stream
@@ -295,15 +295,21 @@ pub(crate) async fn quiet(nats: &Connection, within: Duration) -> Result<(), Str
             {
                 return Ok(());
             }
-            Ok(info) => format!(
-                "{} pending, {} unacknowledged",
-                info.num_pending, info.num_ack_pending
-            ),
+            Ok(info) => {
+                let (pending, unacknowledged) = (info.num_pending, info.num_ack_pending);
+                let left = pending + u64::try_from(unacknowledged).unwrap_or(u64::MAX);
+                if left < least {
+                    (least, deadline) = (left, Instant::now() + within);
+                }
+                format!("{pending} pending, {unacknowledged} unacknowledged")
+            }
             // A cluster may be electing.
             Err(error) => error,
         };
         if Instant::now() > deadline {
-            return Err(format!("not quiet within {within:?}: {state}"));
+            return Err(format!(
+                "not quiet, and nothing has moved for {within:?}: {state}"
+            ));
         }
         sleep(LOOK).await;
     }

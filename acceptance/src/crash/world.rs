@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// Waits until nothing is pending and nothing unacknowledged.
+    /// Waits until nothing is pending and nothing unacknowledged, as long as anything moves within that time.
     pub(crate) async fn quiet(&self, within: Duration) -> Result<(), String> {
         quiet(&self.nats, within).await
     }

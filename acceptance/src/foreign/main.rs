@@ -1,5 +1,5 @@
 //! Runs programs of other people against Tidewire services, and compares what both sides saw: small ones in Python and
-//! JavaScript with their NATS clients, and a Prometheus that reads the metrics of the shop.
+//! JavaScript with their NATS clients, a Prometheus that reads the metrics of the shop, and nats-servers that are too old.
 //!
 //! The small programs are in `acceptance/foreign`. They know the wire contract and nothing of Tidewire, and they judge nothing:
 //! each does one thing and says what it saw. What is right is decided here, where both sides are known.
@@ -7,6 +7,7 @@
 mod checks;
 mod compare;
 mod messages;
+mod old_server;
 mod program;
 mod prometheus;
 mod report;
@@ -24,7 +25,9 @@ use world::World;
 const OVERALL: Duration = Duration::from_secs(900);
 
 /// What can be run by itself, by its name.
-const PARTS: [&str; 2] = ["clients", "metrics"];
+const PARTS: [&str; 3] = ["clients", "metrics", "old-servers"];
+/// Servers without atomic batches and schedules, which store the parts of a batch one by one; and the last that is too old.
+const OLD_SERVERS: [&str; 2] = ["2.10.26", "2.14.3"];
 
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "a program's errors go there")]
@@ -74,6 +77,13 @@ async fn run(parts: &[String]) -> Result<Report, Box<dyn Error>> {
         let prometheus = tools::prometheus().await?;
         let outcome = checks::metrics::check(&mut report, &prometheus).await;
         report.scenario("Prometheus scrapes the shop", outcome);
+    }
+    if is_meant("old-servers") {
+        for version in OLD_SERVERS {
+            let old = tools::old_server(version).await?;
+            let outcome = checks::old_servers::check(&mut report, &old).await;
+            report.scenario(&format!("nats-server {version} is too old"), outcome);
+        }
     }
     Ok(report)
 }

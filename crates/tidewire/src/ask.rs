@@ -39,7 +39,10 @@ pub enum AskError {
         subject: String,
     },
     /// No answer came in time. The service may have done what was asked: ask again only what may be done twice.
-    #[error("`{subject}` was not answered within {within:?}; it may have been handled all the same")]
+    #[error(
+        "`{subject}` was not answered within {within:?}; it may have been handled all the same: ask again only what may be \
+         done twice"
+    )]
     TimedOut {
         /// Where the message was sent.
         subject: String,
@@ -55,7 +58,9 @@ pub enum AskError {
         error: ErrorBody,
     },
     /// The answer is not what the message's `reply = …` says.
-    #[error("`{subject}` was answered by something else than its declared reply: {source}")]
+    #[error(
+        "`{subject}` was answered by something else than its declared reply: {source}; let both sides declare one reply"
+    )]
     Unreadable {
         /// Where the message was sent.
         subject: String,
@@ -105,7 +110,7 @@ pub enum AskError {
         limit: usize,
     },
     /// The client refused.
-    #[error("`{subject}` could not be sent: {source}")]
+    #[error("`{subject}` could not be sent: {source}; see that the server runs, and ask again")]
     Client {
         /// Where the message was to be sent.
         subject: String,

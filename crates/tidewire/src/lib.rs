@@ -82,6 +82,8 @@ mod packing;
 mod pool;
 mod publish_error;
 mod quarantine;
+#[cfg(test)]
+mod remedies;
 mod returns;
 mod revival;
 mod route;

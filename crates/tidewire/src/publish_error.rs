@@ -64,7 +64,10 @@ pub enum PublishError {
         within: Duration,
     },
     /// Another stream than the context's captures the subject.
-    #[error("`{subject}` is not captured by the stream {expected} but by another one: {reason}")]
+    #[error(
+        "`{subject}` is not captured by the stream {expected} but by another one: {reason}; narrow the subjects of that \
+         stream"
+    )]
     OtherStream {
         /// The event's subject.
         subject: String,
@@ -104,7 +107,9 @@ pub enum PublishError {
         source: BoxError,
     },
     /// The stream refused for another reason; nothing was stored.
-    #[error("the stream refused `{subject}` with {code}: {reason}")]
+    #[error(
+        "the stream refused `{subject}` with {code}: {reason}; nothing was stored, publish it again once that is mended"
+    )]
     Refused {
         /// The event's subject.
         subject: String,
@@ -114,7 +119,10 @@ pub enum PublishError {
         reason: String,
     },
     /// No confirmation came. It may have been stored: publish it again with the same id only.
-    #[error("`{subject}` was not confirmed within {within:?}; whether it is stored is unknown")]
+    #[error(
+        "`{subject}` was not confirmed within {within:?}; whether it is stored is unknown: look at its stream before it is \
+         published again under another id"
+    )]
     Unconfirmed {
         /// The event's subject.
         subject: String,

@@ -449,7 +449,7 @@ fn stored(payload: &[u8], subject: &str, stream: &str) -> Result<Stored, Publish
         },
         10054 | 10097 => PublishError::TooLarge {
             subject: subject.into(),
-            reason,
+            reason: format!("{reason}; send less, or raise the limit of the stream"),
         },
         code => PublishError::Refused {
             subject: subject.into(),

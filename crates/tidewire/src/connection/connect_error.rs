@@ -50,7 +50,7 @@ pub enum ConnectError {
         source: std::io::Error,
     },
     /// A file of credentials, of a context or of TLS cannot be read.
-    #[error("{what} {path} cannot be read: {source}")]
+    #[error("{what} {path} cannot be read: {source}; name one that is there and may be read")]
     File {
         /// What the file is.
         what: &'static str,
@@ -61,7 +61,7 @@ pub enum ConnectError {
         source: std::io::Error,
     },
     /// Credentials or a context are not what they should be.
-    #[error("{what} is not understood: {reason}")]
+    #[error("{what} is not understood: {reason}; see that it is whole, and what it should be")]
     Malformed {
         /// What it is, and where.
         what: String,

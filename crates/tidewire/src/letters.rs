@@ -38,6 +38,14 @@ impl Letters {
         }
     }
 
+    /// The same through another connection to the same place.
+    pub(crate) fn through(&self, nats: &Connection) -> Self {
+        Self {
+            nats: nats.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Stores a record, whole, behind the one at `expected` (0 for the first) and awaits the confirmation; `None` where
     /// another record is there. While it does not work the service is not ready, by name.
     pub(crate) async fn store(

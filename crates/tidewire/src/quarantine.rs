@@ -12,14 +12,14 @@ mod poison;
 mod read;
 mod settle;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tidewire_core::{BoxError, Manifest, wire};
+use tidewire_core::BoxError;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     connection::{Connection, Refusal},
-    consumer::ConsumerSpec,
+    consumer::{ConsumerSpec, Desk},
     wiring::Wiring,
 };
 
@@ -38,14 +38,10 @@ const AGAIN_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     wiring: Wiring,
-    consumers: Vec<ConsumerSpec>,
-    /// Who it is in the letters.
-    service: String,
-    version: String,
+    /// Each with the desk of its durable, which would get what cannot be received.
+    consumers: Vec<(ConsumerSpec, Arc<Desk>)>,
     /// This instance among those of the service, by the services protocol.
     instance: String,
-    /// How many replicas the dead letters have, where they have no stream yet.
-    replicas: usize,
     /// When the connection of now began.
     connected_at: Instant,
     /// Where the next look goes on, by consumer and filter; empty where the last one was not cut short.
@@ -63,23 +59,11 @@ enum Look {
 }
 
 impl Quarantine {
-    pub(crate) fn new(
-        wiring: &Wiring,
-        manifest: &Manifest,
-        instance: String,
-        consumers: Vec<ConsumerSpec>,
-    ) -> Self {
-        let replicas = manifest.contexts.iter().filter_map(|context| {
-            let replicas = context.settings.get("replicas")?.as_u64()?;
-            usize::try_from(replicas).ok()
-        });
+    pub(crate) fn new(wiring: &Wiring, instance: String, consumers: Vec<(ConsumerSpec, Arc<Desk>)>) -> Self {
         Self {
             wiring: wiring.clone(),
             consumers,
-            service: manifest.service.clone(),
-            version: manifest.version.clone(),
             instance,
-            replicas: replicas.max().unwrap_or(1),
             connected_at: Instant::now(),
             places: HashMap::new(),
         }
@@ -122,8 +106,8 @@ impl Quarantine {
         };
         let mut again = None;
         for index in 0..self.consumers.len() {
-            let spec = self.consumers[index].clone();
-            let pause = match self.consumer(&nats, index, &spec).await {
+            let (spec, desk) = self.consumers[index].clone();
+            let pause = match self.consumer(&nats, index, &spec, &desk).await {
                 Ok(Look::Whole) => None,
                 Ok(Look::Unsure) => Some(GO_ON_AFTER),
                 Ok(Look::Cut) => {
@@ -148,6 +132,7 @@ impl Quarantine {
         nats: &Connection,
         index: usize,
         spec: &ConsumerSpec,
+        desk: &Desk,
     ) -> Result<Look, BoxError> {
         let place = read::consumer(nats, spec).await?;
         if place.unsettled == 0 {
@@ -171,7 +156,7 @@ impl Quarantine {
                 {
                     left -= 1;
                     if let Some(poison) = Poison::of(&message) {
-                        let put_away = self.put_away(nats, spec, place, &message, poison);
+                        let put_away = put_away(nats, spec, desk, place, &message, poison);
                         failed = put_away.await.err().or(failed);
                     }
                 }
@@ -180,7 +165,7 @@ impl Quarantine {
         let lost = lost::of_this_instance(
             nats,
             spec,
-            &self.service,
+            &spec.service,
             &self.instance,
             place.delivered,
             self.connected_at.elapsed(),
@@ -199,7 +184,7 @@ impl Quarantine {
             );
             while let Some(message) = reader.next().await? {
                 if let Some(poison) = Poison::of(&message) {
-                    let put_away = self.put_away(nats, spec, place, &message, poison);
+                    let put_away = put_away(nats, spec, desk, place, &message, poison);
                     failed = put_away.await.err().or(failed);
                 } else if lost.iter().any(|range| range.contains(&message.sequence)) {
                     settle::give_back(nats, spec, place, &message).await?;
@@ -215,35 +200,30 @@ impl Quarantine {
         self.places.retain(|(consumer, _), _| *consumer != index);
         failed.map_or(Ok(look), Err)
     }
+}
 
-    /// Stores the letter, and lets the message go once the letter is confirmed.
-    async fn put_away(
-        &self,
-        nats: &Connection,
-        spec: &ConsumerSpec,
-        place: Place,
-        message: &StoredMessage,
-        poison: Poison,
-    ) -> Result<(), BoxError> {
-        let (stream, sequence, subject) = (&*spec.stream, message.sequence, &*message.subject);
-        let put = async {
-            let letter = letter::store(nats, self, spec, message, poison).await?;
-            settle::term(nats, spec, place, message).await?;
-            Ok::<_, BoxError>(letter)
-        };
-        match put.await {
-            Ok(letter) => {
-                let consumer = &*spec.name;
-                tracing::error!(stream, sequence, subject, consumer, %letter, %poison,
-                    "no client can take this message; it is in the dead letters, and the rest goes on");
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(stream, sequence, subject, %error, %poison,
-                    "no client can take this message, and it could not be put into {}; it stays where it is, and \
-                     is tried again", wire::DLQ_STREAM);
-                Err(error)
-            }
+/// Stores the letter, and lets the message go once the letter is confirmed.
+async fn put_away(
+    nats: &Connection,
+    spec: &ConsumerSpec,
+    desk: &Desk,
+    place: Place,
+    message: &StoredMessage,
+    poison: Poison,
+) -> Result<(), BoxError> {
+    let letter = letter::store(nats, spec, desk, message, poison).await?;
+    let (stream, sequence, subject, consumer) =
+        (&*spec.stream, message.sequence, &*message.subject, &*spec.name);
+    match settle::term(nats, spec, place, message).await {
+        Ok(()) => {
+            tracing::error!(stream, sequence, subject, consumer, %letter, %poison,
+                "no client can take this message; it is in the dead letters, and the rest goes on");
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(stream, sequence, subject, consumer, %letter, %error, %poison,
+                "no client can take this message; it is in the dead letters, but could not be settled, and is tried again");
+            Err(error)
         }
     }
 }

@@ -60,12 +60,12 @@ pub(super) struct Failure<'a> {
 
 impl Desk {
     /// The durable's name.
-    pub(super) fn durable(&self) -> &str {
+    pub(crate) fn durable(&self) -> &str {
         &self.route.name
     }
 
     /// Where the records of a letter are.
-    pub(super) fn letter_subject(&self, letter: &LetterId) -> String {
+    pub(crate) fn letter_subject(&self, letter: &LetterId) -> String {
         wire::letter_subject(&self.service, self.durable(), letter.as_str())
     }
 
@@ -146,17 +146,17 @@ impl Desk {
     }
 
     /// Tells that the letter of a message cannot be stored. Once, until one of the durable is: the message comes again
-    /// and again meanwhile. In the log the letters say it.
-    pub(super) fn report_not_stored(
+    /// and again meanwhile. In the log the letters say it. Whether it was told.
+    pub(crate) fn report_not_stored(
         &self,
         error: &dyn fmt::Display,
         attempt: u32,
         message: &Message,
         stored: &StoredAt,
         letter: &LetterId,
-    ) {
+    ) -> bool {
         if !self.letters.refused(self.durable()) {
-            return;
+            return false;
         }
         let event = ErrorEvent {
             service: self.service.clone(),
@@ -172,6 +172,7 @@ impl Desk {
         };
         let input = Input::read(message, Some(stored));
         self.errors.tell(event, self.stamp(&input));
+        true
     }
 
     /// Says that a message became a letter because its runs were spent.

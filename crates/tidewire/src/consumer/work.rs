@@ -85,6 +85,11 @@ impl Work {
         }
     }
 
+    /// Where the messages are worked on.
+    pub(crate) fn desk(&self) -> Arc<Desk> {
+        self.desk.clone()
+    }
+
     /// Takes up a message: as soon as there is room, or when those of its key before it are done.
     pub(super) fn push(&self, job: Job) {
         if job.seat.is_some() {

@@ -9,19 +9,27 @@ use tidewire_core::{
 };
 use tokio::time::timeout;
 
-use super::{Poison, Quarantine, StoredMessage, read};
-use crate::{clock, connection::Connection, consumer::ConsumerSpec, letters::Letters, metrics};
+use super::{Poison, StoredMessage, read};
+use crate::{
+    clock,
+    connection::Connection,
+    consumer::{ConsumerSpec, Desk},
+    delivery::StoredAt,
+};
 
 /// The class of such a letter.
 const CLASS: &str = "poison";
-/// How long storing may take.
-const STORED_WITHIN: Duration = Duration::from_secs(15);
+/// No handler has seen it.
+const ATTEMPTS: u32 = 0;
+/// How long storing may take; longer than it takes to find out why it does not work, which readiness then says.
+const STORED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Stores the message as the first record of its letter, and returns once the stream has confirmed it.
+/// Stores the message as the first record of its letter, and returns once the stream has confirmed it. Where that does not
+/// work it is told as of any other letter.
 pub(super) async fn store(
     nats: &Connection,
-    who: &Quarantine,
     spec: &ConsumerSpec,
+    desk: &Desk,
     message: &StoredMessage,
     poison: Poison,
 ) -> Result<LetterId, BoxError> {
@@ -30,16 +38,15 @@ pub(super) async fn store(
     let now = clock::now();
     let record = Record {
         act: Act::Failed,
-        by: who.service.clone(),
+        by: desk.by.clone(),
         reason: None,
         consumer: spec.name.clone(),
-        service_version: Some(who.version.clone()),
+        service_version: Some(desk.version.clone()),
         trouble: Some(Trouble {
             class: CLASS.into(),
             error: format!("no client can take it: {poison}"),
             chain: Vec::new(),
-            // No handler has seen it.
-            attempts: 0,
+            attempts: ATTEMPTS,
             first_failed: now,
             last_failed: now,
             traceparent: None,
@@ -54,17 +61,33 @@ pub(super) async fn store(
             payload: message.payload.clone(),
         }),
     };
-    let subject = wire::letter_subject(&spec.service, &spec.durable, id.as_str());
+    let subject = desk.letter_subject(&id);
     // Through the other connection: this one may be dying of the message.
-    let letters = Letters::new(nats.clone(), who.replicas, who.wiring.health.clone());
-    let storing = letters.store(&subject, &id, &record, 0);
-    let stored = nats.refusals().or_refused(
-        |refusal| refusal.subject.starts_with("dlq.") || refusal.subject.contains("TIDEWIRE_"),
-        timeout(STORED_WITHIN, storing),
-    );
-    // A record that is there already is of an earlier look, or of another instance.
-    if stored.await???.is_some() {
-        metrics::Letters::of(&spec.service, &spec.name).stored(CLASS);
+    let letters = desk.letters.through(nats);
+    let storing = timeout(STORED_WITHIN, letters.store(&subject, &id, &record, 0));
+    match storing.await.map_err(BoxError::from).flatten() {
+        Ok(stored) => {
+            desk.letters.accepted(desk.durable());
+            // A record that is there already is of an earlier look, or of another instance.
+            if stored.is_some() {
+                desk.counts.stored(CLASS);
+            }
+            Ok(id)
+        }
+        Err(error) => {
+            let stored = StoredAt {
+                stream: spec.stream.as_str().into(),
+                sequence: message.sequence,
+                time: message.time,
+            };
+            if desk.report_not_stored(&error, ATTEMPTS, &message.without_headers(), &stored, &id) {
+                let (stream, sequence, subject) = (&*spec.stream, message.sequence, &*message.subject);
+                tracing::error!(stream, sequence, subject, %error, %poison,
+                    "no client can take this message, and it could not be put into {}; it stays where it is, and \
+                     is tried again", wire::DLQ_STREAM);
+            }
+            // As a text: a look that is refused waits for another connection, and this is tried again.
+            Err(error.to_string().into())
+        }
     }
-    Ok(id)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use async_nats::jetstream;
+use async_nats::{Message, jetstream};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
@@ -44,6 +44,21 @@ pub(super) struct StoredMessage {
     pub(super) headers: Bytes,
     #[serde(default, rename = "data", deserialize_with = "base64")]
     pub(super) payload: Bytes,
+}
+
+impl StoredMessage {
+    /// As a client could have received it.
+    pub(super) fn without_headers(&self) -> Message {
+        Message {
+            subject: self.subject.as_str().into(),
+            reply: None,
+            payload: self.payload.clone(),
+            headers: None,
+            status: None,
+            description: None,
+            length: self.payload.len(),
+        }
+    }
 }
 
 /// Without its content: no log shows what a message holds.

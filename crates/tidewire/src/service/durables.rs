@@ -45,6 +45,11 @@ struct Order {
 }
 
 impl Ready {
+    /// Where its messages are worked on.
+    pub(super) fn desk(&self) -> Arc<Desk> {
+        self.work.desk()
+    }
+
     /// Reads the consumers until the service stops. `first` is over once all have asked for messages; one that is ordered
     /// by key may have to wait for another instance before it asks.
     pub(super) fn run(self, wiring: &Wiring, first: &TaskTracker) {

@@ -342,7 +342,7 @@ async fn start_routes(
         table.add(route, waiting);
     }
     let first_pulls = TaskTracker::new();
-    let (mut consumers, mut operable) = (Vec::new(), Vec::new());
+    let (mut consumers, mut watched, mut operable) = (Vec::new(), Vec::new(), Vec::new());
     let mut by_durable = Consumers::new();
     let instance = Instance::new(service, id.clone(), &manifest.version, endpoints);
     let questions = instance.subscribe(wiring).await?;
@@ -351,6 +351,7 @@ async fn start_routes(
         match ready {
             Ready::Durable(durable) => {
                 consumers.extend(durable.specs.clone());
+                watched.extend(durable.specs.iter().map(|spec| (spec.clone(), durable.desk())));
                 let specs = durable.specs.iter();
                 let read: Vec<_> = specs
                     .map(|spec| (spec.stream.clone(), spec.name.clone()))
@@ -379,7 +380,7 @@ async fn start_routes(
     if !consumers.is_empty() {
         let depths = Depths::new(wiring.sender.connection(), &consumers);
         wiring.spawn(depths.run(wiring.stop.clone()));
-        wiring.spawn(Quarantine::new(wiring, manifest, id.clone(), consumers).run());
+        wiring.spawn(Quarantine::new(wiring, id.clone(), watched).run());
         let operations = Operations {
             wiring: wiring.clone(),
             service: service.clone(),

@@ -17,6 +17,7 @@ mod least;
 mod permissions;
 mod poison;
 mod poison_instances;
+mod poison_not_stored;
 mod processes;
 mod recovery;
 mod revival;

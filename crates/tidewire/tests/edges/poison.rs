@@ -25,7 +25,7 @@ pub(crate) const PAYLOAD: &[u8] = b"{\"kept\":\0\xff}";
 
 pub(crate) const BARE_CARRIAGE_RETURN: &[u8] = b"NATS/1.0\r\nx-note: a\rb\r\n\r\n";
 const BAD_NAME: &[u8] = b"NATS/1.0\r\nx note: a\r\n\r\n";
-const NO_COLON: &[u8] = b"NATS/1.0\r\nx-note\r\n\r\n";
+pub(crate) const NO_COLON: &[u8] = b"NATS/1.0\r\nx-note\r\n\r\n";
 const NOT_TEXT: &[u8] = b"NATS/1.0\r\nx-note: \xff\xfe\r\n\r\n";
 const WRONG_VERSION: &[u8] = b"NATS/9.0\r\nx-note: a\r\n\r\n";
 const ALL: [&[u8]; 5] = [BARE_CARRIAGE_RETURN, BAD_NAME, NO_COLON, NOT_TEXT, WRONG_VERSION];
@@ -172,37 +172,6 @@ async fn many_among_many_for_two_durables() {
         matches!(original.headers, OriginalHeaders::Parsed(_))
     });
     assert_eq!((letters.len(), healthy.count()), (20, 0));
-}
-
-/// A letter that is not stored keeps its message: it is named, and put away once there is room.
-#[tokio::test]
-async fn a_letter_that_cannot_be_stored_keeps_its_message() {
-    let (log, _guard) = Log::listen();
-    let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
-    let _payments = payments().start(operator.clone()).await.unwrap();
-    let js = operator.jetstream();
-    let full = tidewire::async_nats::jetstream::stream::Config {
-        name: wire::DLQ_STREAM.into(),
-        subjects: vec!["dlq.>".into()],
-        max_bytes: 1,
-        discard: tidewire::async_nats::jetstream::stream::DiscardPolicy::New,
-        ..Default::default()
-    };
-    js.create_stream(full.clone()).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
-    let _shipping = shipping(&seen).start(nats).await.unwrap();
-    publish_raw(server.port(), SUBJECT, NO_COLON, PAYLOAD);
-    log.says(GOES_ON_WITHIN, "could not be put into TIDEWIRE_DLQ")
-        .await;
-    assert_eq!(consumer(&operator, "shipping__note").await.num_ack_pending, 1);
-    let roomy = tidewire::async_nats::jetstream::stream::Config {
-        max_bytes: -1,
-        ..full
-    };
-    js.update_stream(roomy).await.unwrap();
-    nothing_waits(&operator, "shipping__note").await;
-    assert_eq!(letters(&operator).await.len(), 1);
 }
 
 /// What lies behind a poison and was lost with the client is given back, and not waited out.

@@ -74,7 +74,10 @@ pub struct Measured {
 #[non_exhaustive]
 pub enum BenchError {
     /// Something on the way failed.
-    #[error("the benchmark `{workload}` cannot {what}: {source}")]
+    #[error(
+        "the benchmark `{workload}` cannot {what}: {source}; see that the server runs with JetStream on, and that this user \
+         may use it"
+    )]
     Failed {
         /// Which one.
         workload: Workload,

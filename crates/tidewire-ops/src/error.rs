@@ -28,7 +28,7 @@ pub enum OpsError {
         source: BoxError,
     },
     /// The connection did not carry a question.
-    #[error("the connection to NATS failed: {0}")]
+    #[error("the connection to NATS failed: {0}; see that the server runs and answers, and try again")]
     Connection(#[source] BoxError),
     /// No instance of the service answers.
     #[error(
@@ -85,7 +85,10 @@ pub enum OpsError {
         problems: Vec<Problem>,
     },
     /// A service declares a schema that is none.
-    #[error("the schema of `{name}` in the manifest of `{service}` cannot be used: {reason}")]
+    #[error(
+        "the schema of `{name}` in the manifest of `{service}` cannot be used: {reason}; mend it in the service, and send \
+         without a check by --no-check until then"
+    )]
     Schema {
         /// The message's name.
         name: String,

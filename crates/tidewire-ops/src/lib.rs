@@ -13,6 +13,11 @@
 //!
 //! What services declare is read from the bucket where each writes its manifest when it starts, so a message is known here
 //! without its Rust type. Nothing here prints: the `tidewire` command does, and any other program may.
+//!
+//! Every call ends, also where the server hangs. Each question has an answer within ten seconds, or the call ends with an
+//! error that says so; what stores a record tries for 22 seconds until its stream has confirmed it. [`publish()`] and
+//! [`request()`] are told by their caller how long, and a benchmark starts a service, which may take a minute. Only
+//! [`Tail::next`] waits for as long as nothing passes by.
 
 mod api;
 pub mod bench;
@@ -27,6 +32,8 @@ mod lag;
 mod manifests;
 mod operate;
 mod publish;
+#[cfg(test)]
+mod remedies;
 mod request;
 mod schema;
 mod tail;

@@ -47,7 +47,8 @@ impl DeadLetters {
         if letter.state() != LetterState::Open {
             let remedy = match letter.state() {
                 LetterState::Replaying => "wait for its handler, which has the message as it was",
-                _ => "nothing will read it",
+                LetterState::Discarded => "give it back as it is by `tidewire dlq replay`",
+                _ => "nothing is left to be done",
             };
             return Err(LetterError::NotOpen {
                 letter: letter.id.clone(),
@@ -93,14 +94,10 @@ impl Edit {
         let patch: Patch = serde_json::from_str(patch).map_err(|error| {
             LetterError::Change(format!("the patch is no JSON Patch (RFC 6902): {error}"))
         })?;
-        let text =
-            std::str::from_utf8(payload).map_err(|_| cannot("it is no JSON; give a whole one by --set"))?;
-        let before: Value =
-            serde_json::from_str(text).map_err(|_| cannot("it is no JSON; give a whole one by --set"))?;
+        let text = std::str::from_utf8(payload).map_err(|_| cannot("it is no JSON"))?;
+        let before: Value = serde_json::from_str(text).map_err(|_| cannot("it is no JSON"))?;
         if !keeps_numbers(text) {
-            return Err(cannot(
-                "it has a number with more digits than a patch would keep; give a whole payload by --set, or use an editor",
-            ));
+            return Err(cannot("it has a number with more digits than a patch would keep"));
         }
         let mut after = before.clone();
         json_patch::patch(&mut after, &patch).map_err(|error| LetterError::Change(error.to_string()))?;

@@ -43,7 +43,8 @@ pub enum LetterError {
     },
     /// A record that cannot be read.
     #[error(
-        "the message {sequence} of TIDEWIRE_DLQ, on `{subject}`, is no record that can be read: {reason}"
+        "the message {sequence} of TIDEWIRE_DLQ, on `{subject}`, is no record that can be read: {reason}; upgrade this \
+         command, for a newer Tidewire may have written it"
     )]
     Unreadable {
         /// Its subject.
@@ -54,7 +55,10 @@ pub enum LetterError {
         reason: String,
     },
     /// What is too large for a message is not where the message says.
-    #[error("the object `{object}` of the bucket TIDEWIRE_LETTERS cannot be {done}: {reason}")]
+    #[error(
+        "the object `{object}` of the bucket TIDEWIRE_LETTERS cannot be {done}: {reason}; see that the bucket is there and has \
+         room, and that this user may use it"
+    )]
     Object {
         /// Its name.
         object: String,
@@ -104,7 +108,8 @@ pub enum LetterError {
     },
     /// The subject's stream had a message with the new id before.
     #[error(
-        "{stream} has a message with the id `{id}` already, at {sequence}, and stored nothing; look at that message"
+        "{stream} has a message with the id `{id}` already, at {sequence}, and stored nothing; look at that message \
+         with `nats stream get {stream} {sequence}`"
     )]
     Duplicate {
         /// The stream.
@@ -115,10 +120,13 @@ pub enum LetterError {
         id: String,
     },
     /// A change that cannot be made to the payload.
-    #[error("the payload cannot be changed so: {0}")]
+    #[error("the payload cannot be changed so: {0}; mend the patch, or give a whole payload by --set FILE")]
     Change(String),
     /// A line of an export that cannot be read.
-    #[error("line {line} is no dead letter as `tidewire dlq export` writes it: {reason}")]
+    #[error(
+        "line {line} is no dead letter as `tidewire dlq export` writes it: {reason}; export it again, or take the line out, \
+         and import the rest: nothing is imported twice"
+    )]
     Import {
         /// The line, counted from 1.
         line: usize,

@@ -10,6 +10,7 @@ use tidewire::{
         stream::{Info, LastRawMessageErrorKind, RetentionPolicy, Stream},
     },
 };
+use tokio::time::timeout;
 
 use super::{Seen, is_hidden, overlap::Overlap};
 use crate::{api, error::OpsError};
@@ -18,6 +19,8 @@ use crate::{api, error::OpsError};
 const AT_ONCE: usize = 128;
 /// After how long the server removes a consumer that nobody asks any more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+/// How long the next message of what was asked for is awaited.
+const NEXT_WITHIN: Duration = Duration::from_secs(5);
 /// How much further back each next look for a place goes.
 const STEP: u64 = 8;
 
@@ -179,7 +182,13 @@ impl Reader {
                 let count = usize::try_from(self.remaining).unwrap_or(AT_ONCE).min(AT_ONCE);
                 let batch = consumer.fetch().max_messages(count).messages().await;
                 let mut batch = batch.map_err(|error| failed(error.into()))?;
-                while let Some(message) = batch.try_next().await.map_err(failed)? {
+                // The client would wait for ever.
+                let late = |_| failed(format!("nothing came within {NEXT_WITHIN:?}").into());
+                while let Some(message) = timeout(NEXT_WITHIN, batch.try_next())
+                    .await
+                    .map_err(late)?
+                    .map_err(failed)?
+                {
                     let info = message.info().map_err(failed)?;
                     let (stored, place) = (api::time(info.published), info.stream_sequence);
                     let message = message.split().0;

@@ -4,6 +4,7 @@
 //! record, guarded by the place of the last: of two who act at once only one does.
 
 mod append;
+mod attempts;
 mod discard;
 mod edit;
 mod error;
@@ -24,6 +25,7 @@ use tidewire::{
 };
 
 use crate::error::OpsError;
+pub use attempts::AttemptView;
 pub use discard::Discarded;
 pub use edit::{Edit, Edited};
 pub use error::LetterError;

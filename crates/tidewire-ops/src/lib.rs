@@ -41,8 +41,9 @@ mod unpacked;
 
 pub use consumers::{ConsumerState, Consumers, Scope, Unanswered};
 pub use dead_letters::{
-    DeadLetters, Discarded, Edit, Edited, Exported, Group, Imported, LetterError, LetterView, Listed,
-    Listing, Message, RecordView, Replay, ReplayEnd, Replayed, Selection, Unreadable, groups, state_name,
+    AttemptView, DeadLetters, Discarded, Edit, Edited, Exported, Group, Imported, LetterError, LetterView,
+    Listed, Listing, Message, RecordView, Replay, ReplayEnd, Replayed, Selection, Unreadable, groups,
+    state_name,
 };
 pub use diff::{Change, Difference, FieldChange, Section, diff};
 pub use draft::Draft;

@@ -4,7 +4,9 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use clap::Args;
 use serde::Serialize;
-use tidewire_ops::{Group, LetterView, Listed, Message, OpsError, RecordView, groups, state_name};
+use tidewire_ops::{
+    AttemptView, Group, LetterView, Listed, Message, OpsError, RecordView, groups, state_name,
+};
 
 use super::{
     ls::second,
@@ -20,9 +22,10 @@ const BYTES: usize = 256;
 /// How many letters of a group are listed.
 const LISTED: usize = 20;
 
-/// Show a dead letter whole: message, headers, error, and all that was done about it
+/// Show a dead letter whole: message, headers, error, each attempt, and all that was done about it
 ///
-/// Of a group it shows which letters it has, and the one that failed last.
+/// What the letter itself does not tell of earlier attempts is in the error events, which are kept for a time. Of a group it
+/// shows which letters it has, and the one that failed last.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ShowArgs {
     /// A letter or a group, as `tidewire dlq ls` names them
@@ -53,7 +56,8 @@ pub(super) async fn show(args: ShowArgs, out: Output) -> Result<ExitCode, CliErr
     let last = listing.letters.iter().max_by_key(|letter| letter.last_failed);
     let last = last.ok_or_else(|| unknown(&args.what))?;
     let letter = dead.read(last).await?;
-    let view = LetterView::of(&letter).ok_or_else(|| unknown(&args.what))?;
+    let tries = dead.attempts(&letter).await;
+    let view = LetterView::of(&letter, tries).ok_or_else(|| unknown(&args.what))?;
     let groups = groups(&listing.letters);
     let lines = match groups.first().filter(|_| is_group) {
         Some(group) if args.json => {
@@ -127,6 +131,7 @@ fn of_letter(view: &LetterView) -> Result<Vec<String>, CliError> {
         second(letter.first_failed),
         second(letter.last_failed)
     ));
+    lines.extend(of_attempts(&view.tries));
     lines.push("history".into());
     for record in &view.history {
         lines.extend(of_record(record)?);
@@ -138,11 +143,41 @@ fn of_letter(view: &LetterView) -> Result<Vec<String>, CliError> {
         }
     }
     if let Some(block) = &view.broken_headers {
-        lines.push(format!("headers that cannot be read, as base64\n  {block}"));
+        lines.push("headers that cannot be read, as base64".into());
+        lines.push(format!("  {block}"));
     }
     lines.push("message".into());
     lines.extend(of_message(&view.message)?);
     Ok(lines)
+}
+
+fn of_attempts(tries: &[AttemptView]) -> Vec<String> {
+    let rows: Vec<_> = tries.iter().filter_map(of_attempt).collect();
+    let width = rows.iter().map(|(which, _)| which.len()).max().unwrap_or(0);
+    let lines = rows
+        .iter()
+        .map(|(which, what)| format!("  {which:<width$}  {what}"));
+    let head = (!rows.is_empty()).then(|| "attempts".to_owned());
+    head.into_iter().chain(lines).collect()
+}
+
+/// Which attempts, and what is known of them.
+fn of_attempt(view: &AttemptView) -> Option<(String, String)> {
+    Some(match view {
+        AttemptView::Known {
+            attempt,
+            failed,
+            class,
+            error,
+            ..
+        } => (
+            attempt.to_string(),
+            format!("{}  {class}: {error}", second(*failed)),
+        ),
+        AttemptView::Unknown { from, to, reason, .. } if from == to => (from.to_string(), reason.clone()),
+        AttemptView::Unknown { from, to, reason, .. } => (format!("{from} to {to}"), reason.clone()),
+        _ => return None,
+    })
 }
 
 /// `1 attempt`, `2 attempts`.

@@ -9,6 +9,9 @@ mod book;
 mod connection;
 mod dlq;
 mod dlq_acts;
+mod dlq_attempts;
+mod dlq_killed;
+mod dlq_poison;
 mod explain;
 mod help;
 mod lag;
@@ -17,6 +20,8 @@ mod letters;
 mod manifest;
 mod operate;
 mod publish;
+#[path = "../../../tidewire/tests/edges/support/raw.rs"]
+mod raw;
 mod request;
 mod rules;
 mod run;

@@ -1,12 +1,31 @@
 //! The command as a child process, and what it printed in a form that is the same each time.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use tidewire_server::Server;
-use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    process::Command,
+    time::{sleep, timeout},
+};
 
 /// The longest that one run may take.
 const BOUND: Duration = Duration::from_secs(20);
+
+/// The longest that a service may take to get there: a client that a malformed header killed is made anew meanwhile.
+const THERE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds.
+pub(crate) async fn within(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + THERE_WITHIN;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {THERE_WITHIN:?}: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// What a run left behind.
 #[derive(Debug)]

@@ -14,6 +14,14 @@ pub(crate) struct PaymentProcessed {
     pub(crate) note: Option<String>,
 }
 
+pub(crate) fn processed(payment_id: &str) -> PaymentProcessed {
+    PaymentProcessed {
+        payment_id: payment_id.to_owned(),
+        amount: 5,
+        note: None,
+    }
+}
+
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "orders.payments.closed")]
 pub(crate) struct DayClosed {

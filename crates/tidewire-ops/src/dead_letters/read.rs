@@ -1,15 +1,18 @@
 //! Letters read from their stream, with their messages or without.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, ops::ControlFlow, time::Duration};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tidewire::{
     BoxError, Timestamp,
-    async_nats::jetstream::{
-        consumer::{AckPolicy, DeliverPolicy, pull},
-        message::StreamMessage,
-        stream::{LastRawMessageErrorKind, Stream},
+    async_nats::{
+        datetime::DateTime,
+        jetstream::{
+            consumer::{AckPolicy, DeliverPolicy, pull},
+            message::StreamMessage,
+            stream::{LastRawMessageErrorKind, Stream},
+        },
     },
     dead_letter::{Letter, LetterId, Record, StoredRecord},
     read_object, wire,
@@ -153,41 +156,64 @@ impl DeadLetters {
     /// The heads of all messages of a stream on these subjects, in their order.
     pub(super) async fn heads(
         &self,
-        (stream, name): (&Stream<()>, &str),
+        of: (&Stream<()>, &str),
         subjects: &str,
         from: DeliverPolicy,
     ) -> Result<Vec<Head>, OpsError> {
+        let mut heads = Vec::new();
         let config = pull::Config {
-            description: Some("tidewire dlq".into()),
             deliver_policy: from,
-            ack_policy: AckPolicy::None,
             filter_subject: subjects.to_owned(),
             headers_only: true,
+            ..pull::Config::default()
+        };
+        let each = |head, _| {
+            heads.push(head);
+            ControlFlow::Continue(())
+        };
+        self.through(of, config, each).await?;
+        Ok(heads)
+    }
+
+    /// Hands over what a stream has for `config`, head and body, in its order, until `each` has enough.
+    pub(super) async fn through(
+        &self,
+        (stream, name): (&Stream<()>, &str),
+        config: pull::Config,
+        mut each: impl FnMut(Head, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), OpsError> {
+        let config = pull::Config {
+            description: Some("tidewire dlq".into()),
+            ack_policy: AckPolicy::None,
             inactive_threshold: FORGOTTEN_AFTER,
             memory_storage: true,
             num_replicas: 1,
-            ..pull::Config::default()
+            ..config
         };
         let reading = async {
             let consumer = stream.create_consumer(config).await?;
             let mut left = consumer.cached_info().num_pending;
-            let mut heads = Vec::new();
-            while left > 0 {
+            let mut wanted = ControlFlow::Continue(());
+            while left > 0 && wanted.is_continue() {
                 let count = usize::try_from(left).unwrap_or(AT_ONCE).min(AT_ONCE);
                 let batch = consumer.batch().max_messages(count).expires(PATIENCE);
                 let mut batch = batch.messages().await?;
-                let before = heads.len();
+                let mut came = false;
                 while let Some(message) = batch.try_next().await? {
+                    came = true;
                     let info = message.info()?;
                     left = info.pending;
-                    heads.push(Head {
+                    let head = Head {
                         sequence: info.stream_sequence,
                         time: api::time(info.published),
                         subject: message.subject.to_string(),
                         headers: api::pairs(message.headers.as_ref()),
-                    });
+                    };
+                    if wanted.is_continue() {
+                        wanted = each(head, message.message.payload);
+                    }
                 }
-                if heads.len() == before {
+                if !came {
                     // What was to come was removed meanwhile, or the server does not send it.
                     left = stream
                         .consumer_info(&consumer.cached_info().name)
@@ -202,10 +228,18 @@ impl DeadLetters {
             }
             // The server would forget it by itself, later.
             drop(stream.delete_consumer(&consumer.cached_info().name).await);
-            Ok::<_, BoxError>(heads)
+            Ok::<_, BoxError>(())
         };
         let read = self.nats.unless_refused(Box::pin(reading)).await?;
         read.map_err(|error| unread(name, error))
+    }
+}
+
+/// From what was stored at a time on, to the second before it.
+pub(super) fn stored_since(time: Timestamp) -> DeliverPolicy {
+    match DateTime::from_unix_timestamp(time.unix_millis().div_euclid(1000)) {
+        Ok(start_time) => DeliverPolicy::ByStartTime { start_time },
+        Err(_) => DeliverPolicy::All,
     }
 }
 

@@ -11,7 +11,7 @@ use tidewire::{
     dead_letter::{Letter, Original, OriginalHeaders, Record, StoredRecord, Trouble},
 };
 
-use super::Listed;
+use super::{AttemptView, Listed};
 use crate::unpacked::unpacked;
 
 /// A letter, its message read as far as it can be, and all that was done about it.
@@ -32,6 +32,8 @@ pub struct LetterView {
     pub broken_headers: Option<String>,
     /// The message as it would be replayed.
     pub message: Message,
+    /// Each attempt that failed.
+    pub tries: Vec<AttemptView>,
     /// All that happened to it, oldest first.
     pub history: Vec<RecordView>,
 }
@@ -110,8 +112,8 @@ pub struct RecordView {
 }
 
 impl LetterView {
-    /// Reads a letter; `None` where it holds no message.
-    pub fn of(letter: &Letter) -> Option<Self> {
+    /// Reads a letter, beside its [attempts](super::DeadLetters::attempts); `None` where it holds no message.
+    pub fn of(letter: &Letter, tries: Vec<AttemptView>) -> Option<Self> {
         let message = letter.message()?;
         let mut headers: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (name, value) in message.parsed_headers() {
@@ -131,6 +133,7 @@ impl LetterView {
             headers,
             broken_headers: broken,
             message: Message::of(message),
+            tries,
             history: letter
                 .records()
                 .iter()

@@ -24,7 +24,7 @@ async fn the_new_message_is_replayed_and_the_original_stays() {
     assert_eq!(message.payload, r#"{"currency":"EUR","number":1}"#);
     assert_eq!(message.headers, of.headers);
     assert_eq!(letter.state(), LetterState::Open);
-    let view = LetterView::of(&letter).unwrap();
+    let view = LetterView::of(&letter, Vec::new()).unwrap();
     assert!(
         view.history[0].message.is_some() && view.history[1].message.is_none(),
         "{view:?}"

@@ -215,7 +215,7 @@ async fn a_letter_is_read_whole_in_each_of_its_forms() {
     for (case, letter) in cases.iter().zip(&letters) {
         let letter = dead.read(letter).await.unwrap();
         assert_eq!(letter.original(), Some(&case.original()));
-        let view = LetterView::of(&letter).unwrap();
+        let view = LetterView::of(&letter, Vec::new()).unwrap();
         assert_eq!(view.broken_headers.is_some(), case.sequence == 2);
         assert_eq!(view.history[0].by, "payments on host-1");
     }

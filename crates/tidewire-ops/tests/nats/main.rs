@@ -1,6 +1,7 @@
 //! What operators ask and do, against a real server.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod attempts;
 mod carry;
 mod discard;
 mod edit;

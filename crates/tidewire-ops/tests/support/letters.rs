@@ -56,7 +56,7 @@ impl World {
     /// Stores the first record of a letter, as a service does.
     pub(crate) async fn letter(&self, failed: &Failed<'_>) -> LetterId {
         let original = failed.original();
-        let id = LetterId::of(&original.stream, original.created, original.sequence);
+        let id = failed.id();
         self.record(failed, &id, &failed.record(Some(original)), 0).await;
         id
     }
@@ -151,6 +151,9 @@ pub(crate) struct Failed<'a> {
     pub(crate) payload: Bytes,
     pub(crate) class: &'a str,
     pub(crate) error: &'a str,
+    pub(crate) attempts: u32,
+    /// When the first attempt failed.
+    pub(crate) first: &'a str,
     /// When the last attempt failed.
     pub(crate) at: &'a str,
 }
@@ -166,11 +169,18 @@ pub(crate) fn failed(sequence: u64, subject: &'static str) -> Failed<'static> {
         payload: format!(r#"{{"number":{sequence}}}"#).into(),
         class: "exhausted",
         error: "no gateway",
+        attempts: 8,
+        first: "2026-03-20T10:00:01Z",
         at: "2026-03-20T10:00:08Z",
     }
 }
 
 impl Failed<'_> {
+    pub(crate) fn id(&self) -> LetterId {
+        let original = self.original();
+        LetterId::of(&original.stream, original.created, original.sequence)
+    }
+
     pub(crate) fn original(&self) -> Original {
         Original {
             stream: "ORDERS__PAYMENTS".into(),
@@ -194,8 +204,8 @@ impl Failed<'_> {
                 class: self.class.into(),
                 error: self.error.into(),
                 chain: vec!["connection refused".into()],
-                attempts: 8,
-                first_failed: time("2026-03-20T10:00:01Z"),
+                attempts: self.attempts,
+                first_failed: time(self.first),
                 last_failed: time(self.at),
                 traceparent: Some(TRACE.into()),
             }),

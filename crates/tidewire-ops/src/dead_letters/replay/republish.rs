@@ -3,10 +3,7 @@
 use std::borrow::Cow;
 
 use tidewire::{
-    async_nats::{
-        datetime::DateTime,
-        jetstream::{consumer::DeliverPolicy, context::GetStreamByNameErrorKind},
-    },
+    async_nats::jetstream::context::GetStreamByNameErrorKind,
     dead_letter::{Act, OriginalHeaders},
     wire,
 };
@@ -20,7 +17,7 @@ use crate::{
     dead_letters::{
         DeadLetters, LetterError, Listed,
         append::{Sending, Sent},
-        read::Head,
+        read::{Head, stored_since},
     },
     error::OpsError,
 };
@@ -167,11 +164,9 @@ impl DeadLetters {
         let mut records = letter.records().iter();
         let claim = records.find(|stored| stored.sequence == claimed.record);
         let since = claim.map(|claim| claim.time).unwrap_or_default();
-        let from = match DateTime::from_unix_timestamp(since.unix_millis().div_euclid(1000)) {
-            Ok(start_time) => DeliverPolicy::ByStartTime { start_time },
-            Err(_) => DeliverPolicy::All,
-        };
-        let heads = self.heads((&handle, stream), subject, from).await?;
+        let heads = self
+            .heads((&handle, stream), subject, stored_since(since))
+            .await?;
         let has_id = |head: &&Head| {
             head.time >= since
                 && head

@@ -1,0 +1,122 @@
+//! `tidewire dlq replay`, killed midway and run again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tidewire::{Connection, Failure, OrFail, dead_letter::LetterState, prelude::*};
+use tidewire_ops::{DeadLetters, Selection, state_name};
+use tidewire_server::Server;
+use tokio::sync::watch;
+
+use crate::{
+    run::{on, run, within},
+    services::{PaymentProcessed, connect, payments, processed},
+};
+
+const LETTERS: usize = 300;
+/// So many are handled before the replay is killed, and the others wait meanwhile.
+const BEFORE: usize = 40;
+
+/// A handler that keeps books of its own.
+#[derive(Clone, Debug)]
+struct Books {
+    mended: Arc<AtomicBool>,
+    /// How often it had an effect, for each payment.
+    effects: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Whether more may be handled than `BEFORE`.
+    open: watch::Receiver<bool>,
+    /// Passed by who is about to have an effect.
+    begun: Arc<tokio::sync::Semaphore>,
+}
+
+async fn ship(State(books): State<Books>, Event(paid): Event<PaymentProcessed>) -> Result<(), Failure> {
+    if !books.mended.load(Ordering::SeqCst) {
+        return Err("no carrier").or_reject();
+    }
+    match books.begun.try_acquire() {
+        Ok(permit) => permit.forget(),
+        Err(_) => {
+            let mut open = books.open.clone();
+            open.wait_for(|open| *open).await.or_retry()?;
+        }
+    }
+    *books.effects.lock().unwrap().entry(paid.payment_id).or_default() += 1;
+    Ok(())
+}
+
+/// How many letters stand where.
+async fn states(nats: &Connection) -> BTreeMap<&'static str, usize> {
+    let dead = DeadLetters::open(nats, "a test").await.unwrap();
+    let all = Selection {
+        closed: true,
+        ..Selection::default()
+    };
+    let mut states = BTreeMap::new();
+    for letter in dead.list(&all).await.unwrap().letters {
+        *states.entry(state_name(letter.state)).or_default() += 1;
+    }
+    states
+}
+
+#[tokio::test]
+async fn a_replay_that_is_killed_midway_and_run_again_handles_each_letter_once() {
+    let server = Server::start().unwrap();
+    let nats = connect(&server).await;
+    let payments = payments().start(nats.clone()).await.unwrap();
+    let (opened, open) = watch::channel(false);
+    let books = Books {
+        mended: Arc::default(),
+        effects: Arc::default(),
+        open,
+        begun: Arc::new(tokio::sync::Semaphore::new(BEFORE)),
+    };
+    let shipping = Service::new("shipping", "0.4.0")
+        .state(books.clone())
+        .on(durable("ship-on-payment", ship));
+    let _shipping = shipping.start(connect(&server).await).await.unwrap();
+    for number in 0..LETTERS {
+        payments
+            .bus()
+            .publish(&processed(&format!("p-{number}")))
+            .await
+            .unwrap();
+    }
+    within("all are dead letters", async || {
+        states(&nats).await.get("open") == Some(&LETTERS)
+    })
+    .await;
+    books.mended.store(true, Ordering::SeqCst);
+
+    let args = ["dlq", "replay", "--all", "--yes"];
+    let mut replay = on(&server, &[&args[..], &["--rate", "50"]].concat())
+        .spawn()
+        .unwrap();
+    let word = |state| state_name(state);
+    let (handled, replaying) = (word(LetterState::Handled), word(LetterState::Replaying));
+    within("some are handled and some are on their way", async || {
+        let states = states(&nats).await;
+        states.get(handled) == Some(&BEFORE) && states.get(replaying).is_some_and(|count| *count >= 5)
+    })
+    .await;
+    replay.kill().await.unwrap();
+    let left = states(&nats).await;
+    assert!(
+        left.get("open").is_some_and(|open| *open > LETTERS / 4),
+        "it was killed midway: {left:?}"
+    );
+    assert_eq!(left[handled], BEFORE, "{left:?}");
+
+    opened.send(true).unwrap();
+    let ran = run(&server, &args).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(states(&nats).await, BTreeMap::from([(handled, LETTERS)]));
+    let effects = books.effects.lock().unwrap().clone();
+    assert_eq!(effects.len(), LETTERS);
+    let more: Vec<_> = effects.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(more.is_empty(), "more than one effect: {more:?}");
+}

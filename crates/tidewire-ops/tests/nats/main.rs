@@ -3,6 +3,7 @@
 
 mod attempts;
 mod carry;
+mod deadlines;
 mod discard;
 mod edit;
 mod lag;

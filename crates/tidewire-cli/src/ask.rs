@@ -37,6 +37,7 @@ pub(crate) fn may_go_on(args: AskArgs) -> Result<bool, CliError> {
     let ended = |source| CliError::System {
         what: "ask at the terminal",
         source,
+        remedy: "say --yes to go on without a question",
     };
     write!(io::stderr(), "Go on? [y/N] ").map_err(ended)?;
     io::stderr().flush().map_err(ended)?;

@@ -9,7 +9,7 @@ use crate::{
     completions::{self, CompletionsArgs},
     consumers::{self, ConsumersArgs},
     dlq::{self, DlqArgs},
-    error::CliError,
+    error::{CliError, SHORT},
     explain::{self, ExplainArgs},
     lag::{self, LagArgs},
     manifest::{self, ManifestArgs},
@@ -90,6 +90,7 @@ fn in_runtime(verb: impl Future<Output = Result<ExitCode, CliError>>) -> ExitCod
         Err(source) => Err(CliError::System {
             what: "start the runtime",
             source,
+            remedy: SHORT,
         }),
     })
 }

@@ -19,6 +19,8 @@ mod summary;
 use std::process::ExitCode;
 
 pub(crate) use args::{DemoArgs, ShopServiceArgs};
+#[cfg(test)]
+pub(crate) use error::DemoError;
 
 /// Runs the demo: 0 where the books balance, 1 where they do not, 2 where there is no server.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {

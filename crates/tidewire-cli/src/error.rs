@@ -20,8 +20,12 @@ pub(crate) enum CliError {
     File { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}; name a file that may be written", .path.display())]
     Unwritten { path: PathBuf, source: io::Error },
-    #[error("cannot {what}: {source}")]
-    System { what: &'static str, source: io::Error },
+    #[error("cannot {what}: {source}; {remedy}")]
+    System {
+        what: &'static str,
+        source: io::Error,
+        remedy: &'static str,
+    },
     /// Something else has to be typed.
     #[error("{0}")]
     Usage(String),
@@ -32,6 +36,9 @@ pub(crate) enum CliError {
     #[error("standard output is closed: {0}")]
     Closed(io::Error),
 }
+
+/// For what the system refuses when it has too little of something.
+pub(crate) const SHORT: &str = "see that it has files, memory and threads left";
 
 impl CliError {
     /// Prints the error as the last word.

@@ -22,6 +22,8 @@ mod output;
 mod policy;
 mod pretty;
 mod publish;
+#[cfg(test)]
+mod remedies;
 mod request;
 mod send;
 mod server;

@@ -8,7 +8,7 @@ use tidewire_server::{Binary, Installer, Origin, Server};
 use tokio::time::interval;
 
 use crate::{
-    error::CliError,
+    error::{CliError, SHORT},
     output::{Output, note},
     signals::Asked,
 };
@@ -99,6 +99,7 @@ async fn run(args: RunArgs, out: &Output) -> Result<ExitCode, CliError> {
     let mut asked_to_end = Asked::listen().map_err(|source| CliError::System {
         what: "listen to signals",
         source,
+        remedy: SHORT,
     })?;
     let kept = args.store_dir.clone();
     let mut builder = Server::builder().port(args.port).sync_always(args.sync_always);
@@ -128,7 +129,7 @@ async fn run(args: RunArgs, out: &Output) -> Result<ExitCode, CliError> {
             _ = look.tick() => {
                 if !server.is_running() {
                     let log = server.log().map_err(CliError::Server)?;
-                    return Err(CliError::Fault(format!("nats-server has ended by itself; its log:\n{}", log.trim_end())));
+                    return Err(CliError::Fault(format!("nats-server has ended by itself; mend what its log says:\n{}", log.trim_end())));
                 }
             }
         }

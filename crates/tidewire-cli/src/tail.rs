@@ -53,7 +53,9 @@ pub(crate) async fn tail(args: TailArgs, out: Output) -> Result<ExitCode, CliErr
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
         let Some(seen) = tail.next().await? else {
-            return Err(CliError::Fault("the connection is closed".into()));
+            return Err(CliError::Fault(
+                "the connection is closed; see that the server runs, and tail again".into(),
+            ));
         };
         if args.json {
             out.json_line(&seen)?;

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use clap::{Args, value_parser};
 
-use crate::{error::CliError, signals::Asked, span::span};
+use crate::{
+    error::{CliError, SHORT},
+    signals::Asked,
+    span::span,
+};
 
 // How often; no doc comment, for clap would show it in place of the verb's own.
 #[derive(Clone, Copy, Debug, Args)]
@@ -46,6 +50,7 @@ pub(crate) async fn until_asked<T>(
     let mut asked = Asked::listen().map_err(|source| CliError::System {
         what: "listen to signals",
         source,
+        remedy: SHORT,
     })?;
     tokio::select! {
         ended = verb => ended.map(Some),

@@ -13,7 +13,7 @@ pub(crate) enum DemoError {
     Server(#[from] ServerError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {source}; see that there is room, and that this user may write there")]
     System { what: String, source: io::Error },
     #[error("after {within:?} these had not started: {}; see {}", .missing.join(", "), .logs.display())]
     NotUp {
@@ -21,23 +21,25 @@ pub(crate) enum DemoError {
         within: Duration,
         logs: PathBuf,
     },
-    #[error("{name} has ended ({how}), and the shop cannot go on; the end of {}:\n{tail}", .log.display())]
+    #[error("{name} has ended ({how}), and the shop cannot go on; read the end of {}:\n{tail}", .log.display())]
     Died {
         name: String,
         how: String,
         log: PathBuf,
         tail: String,
     },
-    #[error("{name} did not stop in good order ({how}); the end of {}:\n{tail}", .log.display())]
+    #[error("{name} did not stop in good order ({how}); read the end of {}:\n{tail}", .log.display())]
     BadEnd {
         name: String,
         how: String,
         log: PathBuf,
         tail: String,
     },
-    #[error("the connection to the server does not carry: {0}")]
+    #[error(
+        "the connection to the server does not carry: {0}; see that this machine is not overloaded, and run the demo again"
+    )]
     Connection(String),
-    #[error("interrupted again: the books were not compared")]
+    #[error("interrupted again, and the books were not compared; let the demo end, or interrupt it once")]
     Interrupted,
     #[error(transparent)]
     Start(#[from] StartError),

@@ -54,6 +54,8 @@ pub(super) async fn discard(args: DiscardArgs, out: Output) -> Result<ExitCode, 
     }
     match failed {
         0 => Ok(ExitCode::SUCCESS),
-        count => Err(CliError::Fault(format!("{count} not discarded, as said above"))),
+        count => Err(CliError::Fault(format!(
+            "{count} not discarded; do as is said above for each"
+        ))),
     }
 }

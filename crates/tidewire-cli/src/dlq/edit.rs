@@ -81,6 +81,8 @@ fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> CliError {
     }
 }
 
+const NO_ROOM: &str = "let $TMPDIR name a folder that may be written and has room";
+
 /// What somebody makes of a payload in an editor; the payload itself where they leave it.
 fn by_hand(payload: &[u8]) -> Result<Vec<u8>, CliError> {
     let text = std::str::from_utf8(payload).map_err(|_| {
@@ -94,25 +96,28 @@ fn by_hand(payload: &[u8]) -> Result<Vec<u8>, CliError> {
         .ok_or_else(|| {
             CliError::Usage("no editor is known; set $EDITOR, or give --patch FILE or --set FILE".into())
         })?;
-    let failed = |what| move |source| CliError::System { what, source };
+    let failed = |what, remedy| move |source| CliError::System { what, source, remedy };
     let suffix = if is_json { ".json" } else { ".txt" };
     let mut file = tempfile::Builder::new()
         .prefix("tidewire-letter-")
         .suffix(suffix)
         .tempfile()
-        .map_err(failed("make a file for the editor"))?;
+        .map_err(failed("make a file for the editor", NO_ROOM))?;
     file.write_all(shown.as_bytes())
-        .map_err(failed("write the file for the editor"))?;
+        .map_err(failed("write the file for the editor", NO_ROOM))?;
     // An editor may be a command with flags, such as `code --wait`.
     let mut words = editor.split_whitespace();
     let status = Command::new(words.next().unwrap_or_default())
         .args(words)
         .arg(file.path())
         .status()
-        .map_err(failed("start the editor that $VISUAL or $EDITOR names"))?;
+        .map_err(failed(
+            "start the editor that $VISUAL or $EDITOR names",
+            "let it name one, or give --patch FILE or --set FILE",
+        ))?;
     if !status.success() {
         return Err(CliError::Usage(format!(
-            "the editor ended with {status}; nothing was changed"
+            "the editor ended with {status}; nothing was changed, leave it well or give --set FILE"
         )));
     }
     let edited = fs::read(file.path()).map_err(unreadable(file.path()))?;
@@ -127,7 +132,7 @@ fn by_hand(payload: &[u8]) -> Result<Vec<u8>, CliError> {
                 |path| format!("it is kept in {}", path.display()),
             );
             Err(CliError::Usage(format!(
-                "the payload was JSON and is none any more; nothing was changed, and {place}"
+                "the payload was JSON and is none any more; nothing was changed, and {place}: mend it and give it by --set FILE"
             )))
         }
         // Editors end a file with a line break, and JSON needs none.

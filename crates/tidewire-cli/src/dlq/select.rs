@@ -155,7 +155,7 @@ pub(super) fn unknown(what: &str) -> CliError {
 pub(super) fn tell_unreadable(listing: &Listing) {
     for unreadable in &listing.unreadable {
         note(format_args!(
-            "the message {} of TIDEWIRE_DLQ, on {}, cannot be read: {}",
+            "the message {0} of TIDEWIRE_DLQ, on {1}, cannot be read: {2}; look at it with `nats stream get TIDEWIRE_DLQ {0}`",
             unreadable.sequence, unreadable.subject, unreadable.reason
         ));
     }

@@ -12,7 +12,10 @@ mod dlq_acts;
 mod dlq_attempts;
 mod dlq_killed;
 mod dlq_poison;
+mod dlq_refused;
+mod dlq_replay;
 mod explain;
+mod hanging;
 mod help;
 mod lag;
 #[path = "../../../tidewire-ops/tests/support/letters.rs"]

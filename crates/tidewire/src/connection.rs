@@ -126,6 +126,11 @@ impl Connection {
         self.current.replies()
     }
 
+    /// Whether what is answered comes where everybody hears it who was not given an inbox prefix.
+    pub(crate) fn has_the_common_inbox(&self) -> bool {
+        self.client().new_inbox().starts_with("_INBOX.")
+    }
+
     /// The largest message that the server takes, in bytes.
     pub(crate) fn max_payload(&self) -> usize {
         self.current.max_payload()

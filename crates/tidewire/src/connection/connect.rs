@@ -22,7 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Connects to `address`, such as `nats://localhost:4222`, or several with commas between them.
 ///
-/// The connection comes back by itself after it was lost. For credentials, TLS, domains and contexts there is [`Connect`].
+/// The connection comes back by itself after it was lost. For credentials, TLS, domains and contexts there is [`Connect`], and
+/// for a service in production its [`service`](Connect::service): here answers come to `_INBOX`, as they do for everybody.
 ///
 /// # Errors
 /// [`ConnectError`] where nothing answers there.

@@ -150,6 +150,13 @@ async fn start_all<S>(
         running.manifest().service,
         running.manifest().version
     );
+    if wiring.sender.connection().has_the_common_inbox() {
+        tracing::info!(
+            "answers to {0} come to `_INBOX`, where every other service on it may read them; in production connect with \
+             `.service(\"{0}\")`: `Connect::from_env()?.service(\"{0}\").connect()`",
+            running.manifest().service
+        );
+    }
     Ok(running)
 }
 

@@ -97,6 +97,21 @@ pub(crate) fn cashier(seen: &Seen) -> Service<Seen> {
         .command(note_command)
 }
 
+/// Works [`ProcessPayment`] from its queue, which it keeps.
+pub(crate) fn worker(seen: &Seen) -> Service<Seen> {
+    Service::new("worker", "1.0.0")
+        .state(seen.clone())
+        .context(Context::new("orders.payments"))
+        .on(durable("work", note_command))
+}
+
+/// Hears payments as they are published.
+pub(crate) fn display(seen: &Seen) -> Service<Seen> {
+    Service::new("display", "1.0.0")
+        .state(seen.clone())
+        .on(live(note_event))
+}
+
 /// Asks [`ProcessPayment`].
 pub(crate) fn till() -> Service {
     Service::new("till", "1.0.0").asks::<ProcessPayment>()

@@ -1,30 +1,30 @@
-//! The one check of all parts: once all is quiet, every message is handled, an open letter or discarded, and only one
-//! of these.
+//! The one check of all parts: once all is quiet, every message is handled, an open letter, parked or discarded, and only
+//! one of these.
 
-use std::{collections::HashSet, error::Error, fmt::Write as _, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    error::Error,
+    fmt::Write as _,
+    path::Path,
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
+use serde::Deserialize;
 use tidewire::{
     Connection,
-    async_nats::{
-        self,
-        jetstream::{
-            consumer::{self, Info},
-            stream::LastRawMessageErrorKind,
-        },
-    },
+    async_nats::{self, jetstream::consumer},
     dead_letter::{Act, Record},
     read_object, wire,
 };
-use tokio::time::{Instant, sleep};
 
 use crate::{
-    jobs::{CONSUMER, DURABLE, End, FORGETS, JOBS, Kind, RESULTS, SERVICE},
+    jobs::{DURABLE, End, FORGETS, JOBS, JobPosted, Kind, RESULTS, SERVICE},
+    ledger::{self, What},
     load::Posted,
+    quiet::quiet,
 };
 
-/// Between two looks at a consumer.
-const LOOK: Duration = Duration::from_millis(50);
 /// How many numbers a fault shows.
 const SHOWN: usize = 8;
 
@@ -34,10 +34,14 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     /// The stream said that it has it.
     confirmed: bool,
-    /// The stream has it.
-    stored: bool,
+    /// Its place in the stream, which has it.
+    pub(crate) sequence: Option<u64>,
     /// How many effects it had: different ones, for a receiver knows a copy by its id.
     effects: usize,
+    /// How often it is parked.
+    parked: usize,
+    /// When its first record was stored, in microseconds since 1970.
+    pub(crate) kept: Option<u64>,
     /// What its last record says, how many there are, and the class of its failure.
     letter: Option<End>,
     records: u32,
@@ -50,12 +54,14 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A job of which nothing else is known.
-    fn posted(kind: Kind, confirmed: bool) -> Self {
+    pub(crate) fn posted(kind: Kind, confirmed: bool) -> Self {
         Self {
             kind,
             confirmed,
-            stored: false,
+            sequence: None,
             effects: 0,
+            parked: 0,
+            kept: None,
             letter: None,
             records: 0,
             class: String::new(),
@@ -84,6 +90,7 @@ pub(crate) struct Sums {
     pub(crate) handled: usize,
     pub(crate) letters: usize,
     pub(crate) discarded: usize,
+    pub(crate) parked: usize,
     pub(crate) runs: usize,
 }
 
@@ -96,24 +103,44 @@ impl Books {
         within: Duration,
     ) -> Result<Self, Box<dyn Error>> {
         let unquiet = quiet(nats, within).await.err();
-        let jobs = posted.all().into_iter();
-        let jobs = jobs.map(|(kind, confirmed)| Entry::posted(kind, confirmed));
-        let mut books = Self {
-            jobs: jobs.collect(),
-            unquiet,
+        let books = Self::read(nats, posted, runs).await?;
+        Ok(Self { unquiet, ..books })
+    }
+
+    /// Books of these jobs, with nothing beside them.
+    pub(crate) fn of(jobs: Vec<Entry>) -> Self {
+        Self {
+            jobs,
+            unquiet: None,
             window: None,
             absent: Vec::new(),
-        };
-        read(nats, JOBS, |message| {
-            if let Some(entry) = books.by_subject(&message.subject) {
-                entry.stored = true;
+        }
+    }
+
+    /// Reads the streams as they are.
+    pub(crate) async fn read(
+        nats: &Connection,
+        posted: &Posted,
+        runs: &Path,
+    ) -> Result<Self, Box<dyn Error>> {
+        let jobs = posted.all().into_iter();
+        let jobs = jobs.map(|(kind, confirmed)| Entry::posted(kind, confirmed));
+        let mut books = Self::of(jobs.collect());
+        let mut places = HashMap::new();
+        read(nats, JOBS, ALL, |message, place| {
+            let body = serde_json::from_slice::<Body>(&message.payload).ok();
+            if let Some((_, number)) = body.and_then(|body| Kind::of(&body.data.job))
+                && let Some(entry) = books.jobs.get_mut(number)
+            {
+                entry.sequence.get_or_insert(place.sequence);
+                places.insert(place.sequence, number);
             }
         })
         .await?;
         // Each handling writes another time into its event: equal ones are one. Where the data are stored beside it, its
         // headers have the time.
         let (mut effects, mut claims) = (HashSet::new(), Vec::<String>::new());
-        read(nats, RESULTS, |message| {
+        read(nats, RESULTS, ALL, |message, _| {
             let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str().to_owned());
             claims.extend(header(wire::DATAREF));
             let is_new = effects.insert((message.payload.clone(), header("ce-id"), header("ce-time")));
@@ -131,10 +158,20 @@ impl Books {
                 books.absent.push(claim);
             }
         }
-        let prefix = wire::letter_subject(SERVICE, DURABLE, "");
-        read(nats, wire::DLQ_STREAM, |message| {
-            if message.subject.starts_with(&prefix) {
-                books.record(message);
+        let letters = wire::letter_subject(SERVICE, DURABLE, "*");
+        read(nats, wire::DLQ_STREAM, &letters, |message, place| {
+            books.record(message, place.at, &places);
+        })
+        .await?;
+        let park = wire::park_subject(SERVICE, DURABLE, "*");
+        read(nats, &wire::service_stream(SERVICE), &park, |message, _| {
+            let sequence = message
+                .headers
+                .as_ref()
+                .and_then(|headers| headers.get(wire::TW_SEQUENCE));
+            let number = sequence.and_then(|sequence| places.get(&sequence.as_str().parse().ok()?));
+            if let Some(entry) = number.and_then(|number| books.jobs.get_mut(*number)) {
+                entry.parked += 1;
             }
         })
         .await?;
@@ -158,16 +195,16 @@ impl Books {
     }
 
     /// Enters a record of a dead letter; what is none, or of no job, is `None`.
-    fn record(&mut self, message: &async_nats::Message) -> Option<()> {
+    fn record(&mut self, message: &async_nats::Message, at: u64, places: &HashMap<u64, usize>) -> Option<()> {
         let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
         let pairs = headers.flat_map(|(name, values)| {
             let name: &str = name.as_ref();
             values.iter().map(move |value| (name, value.as_str()))
         });
         let record = Record::read(&pairs, &message.payload).ok()?;
-        let subject = record.original?.subject;
-        let entry = self.by_subject(&subject)?;
+        let entry = self.jobs.get_mut(*places.get(&record.original?.sequence)?)?;
         entry.records += 1;
+        entry.kept.get_or_insert(at);
         entry.letter = match record.act {
             Act::Discarded => Some(End::Discarded),
             Act::Handled => Some(End::Handled),
@@ -179,17 +216,11 @@ impl Books {
     }
 
     fn read_runs(&mut self, path: &Path) -> Result<(), Box<dyn Error>> {
-        let text = match std::fs::read_to_string(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            text => text?,
-        };
-        for line in text.lines() {
-            let words: Vec<_> = line.split(' ').collect();
-            let [worker, number, attempt] = words[..] else {
-                return Err(format!("no run: {line:?}").into());
-            };
-            if let Some(entry) = self.jobs.get_mut(number.parse::<usize>()?) {
-                entry.runs.push((worker.to_owned(), attempt.parse()?));
+        for line in ledger::read(path)? {
+            if let What::Begins { number, attempt } = line.what
+                && let Some(entry) = self.jobs.get_mut(number)
+            {
+                entry.runs.push((line.worker, attempt));
             }
         }
         Ok(())
@@ -198,10 +229,11 @@ impl Books {
     pub(crate) fn sums(&self) -> Sums {
         let count = |holds: fn(&Entry) -> bool| self.jobs.iter().filter(|entry| holds(entry)).count();
         Sums {
-            stored: count(|entry| entry.stored),
+            stored: count(|entry| entry.sequence.is_some()),
             handled: count(|entry| entry.effects > 0),
             letters: count(|entry| entry.letter == Some(End::Letter)),
             discarded: count(|entry| entry.letter == Some(End::Discarded)),
+            parked: count(|entry| entry.parked > 0),
             runs: self.jobs.iter().map(|entry| entry.runs.len()).sum(),
         }
     }
@@ -224,11 +256,15 @@ impl Books {
             faults.extend(named(what, found));
         };
         check("confirmed by the stream and lost by it", |entry| {
-            entry.confirmed && !entry.stored
+            entry.confirmed && entry.sequence.is_none()
         });
-        check("neither handled nor in the dead letters", |entry| {
-            entry.stored && entry.effects == 0 && entry.letter.is_none()
+        check("neither handled nor in the dead letters nor parked", |entry| {
+            entry.sequence.is_some() && entry.effects == 0 && entry.letter.is_none() && entry.parked == 0
         });
+        check("parked, and handled or in the dead letters too", |entry| {
+            entry.parked > 0 && (entry.effects > 0 || entry.letter.is_some())
+        });
+        check("parked more than once", |entry| entry.parked > 1);
         check("handled and in the dead letters too", |entry| {
             entry.effects > 0 && matches!(entry.letter, Some(End::Letter | End::Discarded))
         });
@@ -276,90 +312,52 @@ fn named<'a>(what: &str, found: impl Iterator<Item = (usize, &'a Entry)>) -> Opt
     (!found.is_empty()).then_some(text)
 }
 
-/// Waits until nothing is pending and nothing unacknowledged, for as long as what is left becomes less within that time.
-pub(crate) async fn quiet(nats: &Connection, within: Duration) -> Result<(), String> {
-    let (mut least, mut deadline) = (u64::MAX, Instant::now() + within);
-    loop {
-        let info = match nats.jetstream().get_stream_no_info(JOBS).await {
-            Ok(stream) => stream
-                .consumer_info(CONSUMER)
-                .await
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let state = match info {
-            Ok(info)
-                if info.num_pending == 0
-                    && info.num_ack_pending == 0
-                    && info.delivered.stream_sequence >= last_job(nats, &info).await =>
-            {
-                return Ok(());
-            }
-            Ok(info) => {
-                let (pending, unacknowledged) = (info.num_pending, info.num_ack_pending);
-                let left = pending + u64::try_from(unacknowledged).unwrap_or(u64::MAX);
-                if left < least {
-                    (least, deadline) = (left, Instant::now() + within);
-                }
-                format!("{pending} pending, {unacknowledged} unacknowledged")
-            }
-            // A cluster may be electing.
-            Err(error) => error,
-        };
-        if Instant::now() > deadline {
-            return Err(format!(
-                "not quiet, and nothing has moved for {within:?}: {state}"
-            ));
-        }
-        sleep(LOOK).await;
-    }
+/// What is read of the body of a message that posts a job.
+#[derive(Deserialize)]
+struct Body {
+    data: JobPosted,
 }
 
-/// The sequence of the last message that the consumer's filter matches: a message is confirmed to its publisher a moment
-/// before the consumer counts it. Out of reach where it cannot be read.
-async fn last_job(nats: &Connection, info: &Info) -> u64 {
-    let mut last = 0;
-    let config = &info.config;
-    let filters = config.filter_subjects.iter().chain([&config.filter_subject]);
-    for filter in filters.filter(|filter| !filter.is_empty()) {
-        let Ok(stream) = nats.jetstream().get_stream_no_info(JOBS).await else {
-            return u64::MAX;
-        };
-        last = match stream.get_last_raw_message_by_subject(filter).await {
-            Ok(message) => last.max(message.sequence),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => last,
-            Err(_) => return u64::MAX,
-        };
-    }
-    last
+/// Every subject.
+const ALL: &str = ">";
+
+/// Where and when a stream stored a message, in microseconds since 1970.
+struct Place {
+    sequence: u64,
+    at: u64,
 }
 
-/// Reads a stream from its first message to its last.
+/// Reads what a stream has on `subject`, from its first message to its last.
 async fn read(
     nats: &Connection,
     stream: &str,
-    mut each: impl FnMut(&async_nats::Message),
+    subject: &str,
+    mut each: impl FnMut(&async_nats::Message, Place),
 ) -> Result<(), Box<dyn Error>> {
     let stream = nats.jetstream().get_stream(stream).await?;
-    let state = &stream.cached_info().state;
-    if state.messages == 0 {
-        return Ok(());
-    }
-    let last = state.last_sequence;
     let config = consumer::pull::Config {
         ack_policy: consumer::AckPolicy::None,
+        filter_subject: subject.to_owned(),
         memory_storage: true,
         num_replicas: 1,
         inactive_threshold: Duration::from_secs(30),
         ..consumer::pull::Config::default()
     };
     let consumer = stream.create_consumer(config).await?;
+    if consumer.cached_info().num_pending == 0 {
+        return Ok(());
+    }
     let mut messages = consumer.stream().max_messages_per_batch(1000).messages().await?;
     while let Some(message) = messages.next().await {
         let message = message?;
-        let sequence = message.info().map_err(|error| error.to_string())?.stream_sequence;
-        each(&message);
-        if sequence >= last {
+        let info = message.info().map_err(|error| error.to_string())?;
+        let place = Place {
+            sequence: info.stream_sequence,
+            at: u64::try_from(info.published.unix_timestamp_nanos() / 1000)?,
+        };
+        let is_last = info.pending == 0;
+        each(&message, place);
+        if is_last {
             break;
         }
     }

@@ -13,7 +13,12 @@ use tracing::{
     span,
 };
 
+use crate::ledger::{Ledger, What};
+
 const WALK: &str = "tidewire::walk";
+/// Tells who is the active instance of a durable that is ordered by key.
+const ORDERED: &str = "tidewire::consumer::ordered";
+const LEADS: &str = "this instance is the active one";
 
 /// The `count`th time that any message takes `step`, counted from 1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,17 +27,21 @@ pub(crate) struct Death {
     pub(crate) count: u64,
 }
 
-/// Writes warnings to standard error, and sends SIGKILL to its own process when the step is taken.
+/// Writes warnings to standard error, notes when its process is the active one, and sends SIGKILL to its own process when
+/// the step is taken.
 #[derive(Debug)]
 pub(crate) struct Hook {
     death: Option<Death>,
     taken: AtomicU64,
+    /// The worker's name, and where it writes down what it does.
+    ledger: Option<(String, Ledger)>,
 }
 
 impl Hook {
-    pub(crate) fn new(death: Option<Death>) -> Self {
+    pub(crate) fn new(death: Option<Death>, ledger: Option<(String, Ledger)>) -> Self {
         Self {
             death,
+            ledger,
             taken: AtomicU64::new(0),
         }
     }
@@ -64,7 +73,8 @@ impl Visit for Line {
 
 impl Subscriber for Hook {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == WALK || *metadata.level() <= Level::WARN
+        let is_of_order = metadata.target().starts_with(ORDERED) && *metadata.level() <= Level::INFO;
+        metadata.target() == WALK || is_of_order || *metadata.level() <= Level::WARN
     }
 
     #[expect(clippy::print_stderr, reason = "it is the log of a worker")]
@@ -74,6 +84,12 @@ impl Subscriber for Hook {
         if event.metadata().target() == WALK {
             self.step(&line.0);
         } else {
+            if line.0.starts_with(LEADS)
+                && let Some((worker, ledger)) = &self.ledger
+                && let Err(error) = ledger.note(worker, What::Leads)
+            {
+                eprintln!("ERROR the ledger cannot be written: {error}");
+            }
             eprintln!("{} {}", event.metadata().level(), line.0);
         }
     }

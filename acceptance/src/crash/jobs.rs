@@ -16,10 +16,15 @@ pub(crate) const CONSUMER: &str = "worker__work";
 /// second one.
 pub(crate) const FORGETS: Duration = Duration::from_millis(100);
 
-/// Something to do, `<kind>-<number>`; each number is posted once.
+/// How many keys there are where jobs are ordered by key.
+pub(crate) const KEYS: usize = 30;
+
+/// Something to do, `<kind>-<number>`; each number is posted once, under a key of its own or, where jobs are ordered, under
+/// one of the [`KEYS`].
 #[derive(Event, Serialize, Deserialize, JsonSchema, Debug)]
-#[event(subject = "crash.jobs.job.posted", key = job)]
+#[event(subject = "crash.jobs.job.posted", key = key)]
 pub(crate) struct JobPosted {
+    pub(crate) key: String,
     pub(crate) job: String,
 }
 
@@ -38,6 +43,8 @@ pub(crate) enum Kind {
     Fine,
     /// Its first attempt fails.
     Once,
+    /// Its first two attempts fail, and after the second it waits for longer than a message is held in hand.
+    Late,
     /// It is rejected.
     Reject,
     /// It fails by an error that a rule discards.
@@ -59,9 +66,10 @@ pub(crate) enum End {
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::Fine, "fine"),
         (Self::Once, "once"),
+        (Self::Late, "late"),
         (Self::Reject, "reject"),
         (Self::Discard, "discard"),
         (Self::Never, "never"),
@@ -80,6 +88,20 @@ impl Kind {
         }
     }
 
+    /// For jobs that are ordered: of every kind that fails by itself, and each key is late three times in a thousand.
+    pub(crate) fn in_turns(number: usize) -> Self {
+        let (key, round) = (number % KEYS, number / KEYS);
+        // Each key is at another place, so that some are late at any time.
+        match (round + key * 10) % 300 {
+            0 => Self::Late,
+            place if place % 50 == 10 => Self::Once,
+            place if place % 50 == 20 => Self::Reject,
+            place if place % 50 == 30 => Self::Never,
+            place if place % 100 == 40 => Self::Discard,
+            _ => Self::Fine,
+        }
+    }
+
     pub(crate) fn job(self, number: usize) -> String {
         format!("{self}-{number:07}")
     }
@@ -93,11 +115,16 @@ impl Kind {
 
     pub(crate) fn end(self) -> End {
         match self {
-            Self::Fine | Self::Once | Self::Hang => End::Handled,
+            Self::Fine | Self::Once | Self::Late | Self::Hang => End::Handled,
             Self::Discard => End::Discarded,
             Self::Reject | Self::Never | Self::Abort => End::Letter,
         }
     }
+}
+
+/// The key of a job where jobs are ordered.
+pub(crate) fn key_of(number: usize) -> String {
+    format!("k{:02}", number % KEYS)
 }
 
 impl fmt::Display for Kind {

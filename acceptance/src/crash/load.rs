@@ -14,27 +14,37 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::jobs::{JobPosted, Kind};
+use crate::jobs::{JobPosted, Kind, key_of};
 
 /// How many publishes are under way at once.
 const AT_ONCE: usize = 64;
 
-/// Every job that was ever posted, by its number: its kind, and whether the stream said that it has it.
+/// Every job that was ever posted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Posted(Arc<Mutex<Vec<(Kind, bool)>>>);
+pub(crate) struct Posted {
+    /// By number: its kind, and whether the stream said that it has it.
+    jobs: Arc<Mutex<Vec<(Kind, bool)>>>,
+    /// Whether they share keys.
+    by_key: bool,
+}
 
 impl Posted {
+    /// Jobs that share keys.
+    pub(crate) fn by_key() -> Self {
+        Self {
+            by_key: true,
+            ..Self::default()
+        }
+    }
+
     fn begin(&self, kind: fn(usize) -> Kind) -> (usize, JobPosted) {
         let mut jobs = self.lock();
         let number = jobs.len();
         let kind = kind(number);
         jobs.push((kind, false));
-        (
-            number,
-            JobPosted {
-                job: kind.job(number),
-            },
-        )
+        let job = kind.job(number);
+        let key = if self.by_key { key_of(number) } else { job.clone() };
+        (number, JobPosted { key, job })
     }
 
     /// Publishes one job; `false` where its stream did not confirm it, so that nobody knows whether it is there.
@@ -51,7 +61,7 @@ impl Posted {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Kind, bool)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,11 +10,17 @@ mod hook;
 #[cfg(unix)]
 mod jobs;
 #[cfg(unix)]
+mod ledger;
+#[cfg(unix)]
 mod load;
+#[cfg(unix)]
+mod order;
 #[cfg(unix)]
 mod parts;
 #[cfg(unix)]
 mod process;
+#[cfg(unix)]
+mod quiet;
 #[cfg(unix)]
 mod report;
 #[cfg(unix)]

@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 pub(crate) mod deploys;
 pub(crate) mod memory;
 pub(crate) mod once;
+pub(crate) mod ordered;
 pub(crate) mod outage;
 pub(crate) mod server;
 pub(crate) mod stopped;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::time::timeout;
 
 use crate::{
-    parts::{abort, cluster, deploys, memory, once, outage, server, stopped, workers},
+    parts::{abort, cluster, deploys, memory, once, ordered, outage, server, stopped, workers},
     report::Report,
     worker,
 };
@@ -44,6 +44,8 @@ enum Part {
     Workers,
     /// One effect for one message, beyond the duplicate window, whatever is killed or stands still.
     Once,
+    /// Jobs of one key one after the other, whoever is killed.
+    Ordered,
     /// A message aborts the process that handles it.
     Abort,
     /// The one server is killed under load.
@@ -125,6 +127,7 @@ async fn run_parts(arguments: &Arguments, report: &mut Report) {
         let (name, outcome) = match part {
             Part::Workers => ("workers", workers::run(report, scale).await),
             Part::Once => ("once", once::run(report, scale).await),
+            Part::Ordered => ("ordered", ordered::run(report, scale).await),
             Part::Abort => ("abort", abort::run(report, scale).await),
             Part::Server => ("server", server::run(report, scale).await),
             Part::Cluster => ("cluster", cluster::run(report, scale).await),

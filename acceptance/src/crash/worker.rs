@@ -2,8 +2,7 @@
 
 use std::{
     error::Error,
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::PathBuf,
     sync::Arc,
     thread,
@@ -21,7 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     hook::{Death, Hook},
     jobs::{DURABLE, FORGETS, JobDone, JobPosted, Kind, SERVICE},
+    ledger::{Ledger, What},
 };
+
+/// Longer than a message that failed is held in hand: it is parked, and what follows it in its key.
+const LATE: Duration = Duration::from_secs(11);
 
 /// What one worker is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) once: bool,
     /// The data of every effect are stored beside it, as those of a large one.
     pub(crate) claims: bool,
+    /// Jobs of one key one after the other; when they end is written down too.
+    pub(crate) ordered: bool,
     pub(crate) concurrency: usize,
     pub(crate) attempts: u32,
     pub(crate) ack_wait: Duration,
@@ -55,17 +60,13 @@ struct Unwanted;
 #[derive(Clone, Debug)]
 struct Bench {
     options: Arc<Options>,
-    runs: Option<Arc<File>>,
+    runs: Option<Ledger>,
 }
 
 impl Bench {
-    /// One write at the end of the file: whole, and there even if the process is killed right after.
-    fn note(&self, number: usize, attempt: u32) -> Result<(), Failure> {
-        match self.runs.as_deref() {
-            Some(mut file) => {
-                let line = format!("{} {number} {attempt}\n", self.options.name);
-                file.write_all(line.as_bytes()).or_retry()
-            }
+    fn note(&self, what: What) -> Result<(), Failure> {
+        match &self.runs {
+            Some(ledger) => ledger.note(&self.options.name, what).or_retry(),
             None => Ok(()),
         }
     }
@@ -75,10 +76,21 @@ async fn work(
     State(bench): State<Bench>,
     done: Emit<JobDone>,
     Attempt(attempt): Attempt,
-    Event(JobPosted { job }): Event<JobPosted>,
+    Event(JobPosted { job, .. }): Event<JobPosted>,
 ) -> Result<(), Failure> {
     let (kind, number) = Kind::of(&job).ok_or("no job of ours").or_reject()?;
-    bench.note(number, attempt)?;
+    bench.note(What::Begins { number, attempt })?;
+    let outcome = try_to(kind, attempt, &bench).await;
+    if bench.options.ordered {
+        let well = outcome.is_ok();
+        bench.note(What::Ends { number, well })?;
+    }
+    outcome?;
+    done.emit(JobDone { job, attempt });
+    Ok(())
+}
+
+async fn try_to(kind: Kind, attempt: u32, bench: &Bench) -> Result<(), Failure> {
     if bench
         .options
         .gateway
@@ -89,30 +101,36 @@ async fn work(
     }
     sleep(bench.options.takes).await;
     match kind {
-        Kind::Once if attempt == 1 => Err("the first attempt fails").or_retry()?,
+        Kind::Once | Kind::Late if attempt == 1 => Err("the first attempt fails").or_retry()?,
+        Kind::Late if attempt == 2 => Err("the second attempt fails").or_retry_after(LATE)?,
         Kind::Never => Err("it always fails").or_retry()?,
         Kind::Reject => Err("it is not wanted").or_reject()?,
         Kind::Discard => Err(Unwanted).or_retry()?,
         Kind::Abort => std::process::abort(),
         Kind::Hang => sleep(bench.options.hangs).await,
-        Kind::Fine | Kind::Once => {}
+        Kind::Fine | Kind::Once | Kind::Late => {}
     }
-    done.emit(JobDone { job, attempt });
     Ok(())
 }
 
 /// Works until SIGTERM, or until whoever started it is gone.
 #[expect(clippy::print_stdout, reason = "who started it waits for this line")]
 pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    tracing::subscriber::set_global_default(Hook::new(options.death.clone()))?;
+    let runs = options.runs.as_deref().map(Ledger::open).transpose()?;
+    let ledger = runs.clone().filter(|_| options.ordered);
+    let ledger = ledger.map(|ledger| (options.name.clone(), ledger));
+    tracing::subscriber::set_global_default(Hook::new(options.death.clone(), ledger))?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let open = |path: &PathBuf| OpenOptions::new().create(true).append(true).open(path);
-    let runs = options.runs.as_ref().map(open).transpose()?.map(Arc::new);
     let durable = durable(DURABLE, work)
         .concurrency(options.concurrency)
         .ack_wait(options.ack_wait)
         .retry(Retry::fixed(Duration::from_millis(100)).max_attempts(options.attempts))
         .on_error::<Unwanted>(Then::Discard);
+    let durable = if options.ordered {
+        durable.ordered_by_key()
+    } else {
+        durable
+    };
     let context = Context::new("crash.results").replicas(options.replicas);
     let (durable, context) = if options.once {
         (durable.effectively_once(), context.duplicate_window(FORGETS))

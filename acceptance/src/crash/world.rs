@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    fs, io,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -13,10 +12,12 @@ use tidewire::{Connection, Running, prelude::*};
 use tidewire_server::{Cluster, Server};
 
 use crate::{
-    books::{Books, quiet},
+    books::Books,
     jobs::{CONSUMER, JOBS, JobPosted, Kind},
+    ledger::{self, Ledger, Line, What},
     load::{Load, Posted, post},
     process::Worker,
+    quiet::quiet,
     worker::Options,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct World {
     once: bool,
     /// Whether the data of every effect are stored beside it.
     claims: bool,
+    /// Whether jobs of one key are handled one after the other.
+    ordered: bool,
     source: Running,
     started: AtomicUsize,
     pub(crate) servers: Servers,
@@ -62,6 +65,15 @@ impl World {
         Self { claims: true, ..self }
     }
 
+    /// The same; its jobs share keys, and its workers handle those of one key one after the other.
+    pub(crate) fn ordered(self) -> Self {
+        Self {
+            ordered: true,
+            posted: Posted::by_key(),
+            ..self
+        }
+    }
+
     async fn on(servers: Servers, replicas: usize) -> Result<Self, Box<dyn Error>> {
         let nats = tidewire::connect(servers.url()).await?;
         let source = Service::new("source", env!("CARGO_PKG_VERSION"))
@@ -75,6 +87,7 @@ impl World {
             replicas,
             once: false,
             claims: false,
+            ordered: false,
             source,
             started: AtomicUsize::new(0),
             servers,
@@ -94,6 +107,7 @@ impl World {
             replicas: self.replicas,
             once: self.once,
             claims: self.claims,
+            ordered: self.ordered,
             concurrency: 16,
             attempts: 3,
             ack_wait: Duration::from_secs(1),
@@ -133,17 +147,23 @@ impl World {
         Ok(stream.consumer_info(CONSUMER).await?.num_pending)
     }
 
-    /// How many runs a worker has begun.
-    pub(crate) fn runs_of(&self, worker: &str) -> io::Result<usize> {
-        let own = format!("{worker} ");
-        match fs::read_to_string(self.runs()) {
-            Ok(text) => Ok(text.lines().filter(|line| line.starts_with(&own)).count()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error),
-        }
+    /// What was written down so far.
+    pub(crate) fn lines(&self) -> Result<Vec<Line>, Box<dyn Error>> {
+        ledger::read(&self.runs())
     }
 
-    /// Waits until nothing is pending and nothing unacknowledged, as long as anything moves within that time.
+    /// Writes down what became of a worker.
+    pub(crate) fn note(&self, worker: &str, what: What) -> Result<(), Box<dyn Error>> {
+        Ok(Ledger::open(&self.runs())?.note(worker, what)?)
+    }
+
+    /// How many runs a worker has begun.
+    pub(crate) fn runs_of(&self, worker: &str) -> Result<usize, Box<dyn Error>> {
+        let own = |line: &&Line| line.worker == worker && matches!(line.what, What::Begins { .. });
+        Ok(self.lines()?.iter().filter(own).count())
+    }
+
+    /// Waits until all is quiet, as long as anything moves within that time.
     pub(crate) async fn quiet(&self, within: Duration) -> Result<(), String> {
         quiet(&self.nats, within).await
     }

@@ -4,7 +4,7 @@ use crate::jobs::{End, FORGETS, Kind};
 /// A job that is stored and has come to no end.
 fn stored(kind: Kind) -> Entry {
     Entry {
-        stored: true,
+        sequence: Some(1),
         ..Entry::posted(kind, true)
     }
 }
@@ -27,25 +27,20 @@ fn letter(kind: Kind, end: End) -> Entry {
     }
 }
 
-fn books(jobs: Vec<Entry>) -> Books {
-    Books {
-        jobs,
-        unquiet: None,
-        window: None,
-        absent: Vec::new(),
-    }
-}
-
 #[test]
 fn what_ends_as_it_should_is_no_fault() {
     let jobs = vec![
         handled(Kind::Fine),
         letter(Kind::Reject, End::Letter),
         letter(Kind::Discard, End::Discarded),
+        Entry {
+            parked: 1,
+            ..stored(Kind::Fine)
+        },
         // Nobody was told that it was stored.
         Entry::posted(Kind::Fine, false),
     ];
-    assert_eq!(books(jobs).faults(), Vec::<String>::new());
+    assert_eq!(Books::of(jobs).faults(), Vec::<String>::new());
 }
 
 #[test]
@@ -55,12 +50,36 @@ fn each_broken_promise_is_named() {
             "confirmed by the stream and lost by it",
             Entry::posted(Kind::Fine, true),
         ),
-        ("neither handled nor in the dead letters", stored(Kind::Fine)),
+        (
+            "neither handled nor in the dead letters nor parked",
+            stored(Kind::Fine),
+        ),
         (
             "handled and in the dead letters too",
             Entry {
                 effects: 1,
                 ..letter(Kind::Fine, End::Letter)
+            },
+        ),
+        (
+            "parked, and handled or in the dead letters too",
+            Entry {
+                parked: 1,
+                ..handled(Kind::Fine)
+            },
+        ),
+        (
+            "parked, and handled or in the dead letters too",
+            Entry {
+                parked: 1,
+                ..letter(Kind::Reject, End::Letter)
+            },
+        ),
+        (
+            "parked more than once",
+            Entry {
+                parked: 2,
+                ..stored(Kind::Fine)
             },
         ),
         (
@@ -96,7 +115,7 @@ fn each_broken_promise_is_named() {
         ("discarded by no rule", letter(Kind::Reject, End::Discarded)),
     ];
     for (what, entry) in broken {
-        let faults = books(vec![handled(Kind::Fine), entry]).faults();
+        let faults = Books::of(vec![handled(Kind::Fine), entry]).faults();
         assert!(
             faults
                 .iter()
@@ -110,7 +129,7 @@ fn each_broken_promise_is_named() {
 fn a_stream_that_may_hide_a_second_effect_is_a_fault_where_there_is_to_be_one() {
     let with = |window| Books {
         window,
-        ..books(vec![handled(Kind::Fine)])
+        ..Books::of(vec![handled(Kind::Fine)])
     };
     assert_eq!(with(None).faults().len(), 0);
     assert_eq!(with(Some(FORGETS)).faults().len(), 0);
@@ -121,12 +140,12 @@ fn a_stream_that_may_hide_a_second_effect_is_a_fault_where_there_is_to_be_one() 
 fn an_effect_without_its_data_is_a_fault() {
     let books = Books {
         absent: vec!["nats-object:bucket/object".into()],
-        ..books(vec![handled(Kind::Fine)])
+        ..Books::of(vec![handled(Kind::Fine)])
     };
     assert_eq!(books.faults().len(), 1);
 }
 
 #[test]
 fn books_without_a_message_show_nothing() {
-    assert_eq!(books(Vec::new()).faults().len(), 1);
+    assert_eq!(Books::of(Vec::new()).faults().len(), 1);
 }

@@ -1,0 +1,174 @@
+//! Jobs of one key one after the other, though workers and the server are killed; some wait for long and are parked, with
+//! those behind them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::QUIET_WITHIN;
+use crate::{
+    books::Books,
+    jobs::{KEYS, Kind, key_of},
+    ledger::What,
+    order,
+    process::Worker,
+    quiet::{parked, quiet_but_parked},
+    report::{Outcome, Report},
+    run::Scale,
+    worker::Options,
+    world::{Servers, World},
+};
+
+/// What waits when the first worker starts: more of each key than is held in hand behind one that failed.
+const BACKLOG: usize = 100 * KEYS;
+const PER_SECOND: u32 = 150;
+/// How long it may take until something is parked and others have gone on.
+const PARKED_WITHIN: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
+    workers_killed(report, scale).await?;
+    server_killed(report, scale).await
+}
+
+/// A worker and its name.
+type Named = (String, Worker);
+
+async fn start(world: &World) -> Result<Named, Box<dyn Error>> {
+    let options = Options {
+        // A lease lasts a second.
+        ack_wait: Duration::from_secs(6),
+        // Some are killed while a job is run for the last time, and healthy ones must not be charged with it.
+        attempts: 5,
+        ..world.options()
+    };
+    Ok((options.name.clone(), world.worker(&options).await?))
+}
+
+async fn stop(world: &World, workers: impl IntoIterator<Item = Named>) -> Outcome {
+    for (name, worker) in workers {
+        worker.stop().await?;
+        world.note(&name, What::Stops)?;
+    }
+    Ok(())
+}
+
+async fn workers_killed(report: &mut Report, scale: Scale) -> Outcome {
+    let kills = scale.times(40, 4);
+    let world = World::alone().await?.ordered();
+    world.post(BACKLOG, Kind::in_turns).await?;
+    let load = world.load(PER_SECOND, Kind::in_turns);
+    let mut workers = vec![start(&world).await?, start(&world).await?];
+    let stuck = others_go_on(&world).await?;
+    let mut while_parked = 0;
+    for _ in 0..kills {
+        // So long they live; a lease is taken over after a second.
+        sleep(Duration::from_millis(fastrand::u64(200..3_000))).await;
+        while_parked += u32::from(!parked(&world.nats).await?.is_empty());
+        let (name, worker) = workers.swap_remove(fastrand::usize(..workers.len()));
+        worker.kill().await?;
+        world.note(&name, What::Dies)?;
+        workers.push(start(&world).await?);
+    }
+    load.stop().await;
+
+    // Nobody works: so each message is in one place, and stays there.
+    let unquiet = quiet_but_parked(&world.nats, QUIET_WITHIN).await.err();
+    stop(&world, workers).await?;
+    let unquiet = unquiet.or(quiet_but_parked(&world.nats, LOOK).await.err());
+    let middle = Books::read(&world.nats, &world.posted, &world.runs()).await?;
+    let waiting = middle.sums().parked;
+    let faults = [
+        stuck,
+        unquiet,
+        shows_nothing(while_parked),
+        (waiting == 0).then(|| "nothing was parked when all was quiet: it shows too little".to_owned()),
+    ];
+    report.row(
+        "ordered",
+        &format!("{kills} × SIGKILL of either of two; {waiting} parked, and nobody works"),
+        &middle,
+        faults.into_iter().flatten(),
+    );
+
+    let workers = [start(&world).await?, start(&world).await?];
+    let books = world.books(QUIET_WITHIN).await?;
+    stop(&world, workers).await?;
+    report.row(
+        "ordered",
+        "the same, until none is parked",
+        &books,
+        order::faults(&world.lines()?, &books),
+    );
+    Ok(())
+}
+
+async fn server_killed(report: &mut Report, scale: Scale) -> Outcome {
+    let kills = scale.times(40, 2);
+    let mut world = World::alone().await?.ordered();
+    world.post(BACKLOG, Kind::in_turns).await?;
+    let load = world.load(PER_SECOND, Kind::in_turns);
+    let workers = [start(&world).await?, start(&world).await?];
+    let stuck = others_go_on(&world).await?;
+    let mut while_parked = 0;
+    for _ in 0..kills {
+        // So long the load runs between two deaths.
+        sleep(Duration::from_millis(fastrand::u64(500..3_000))).await;
+        while_parked += u32::from(!parked(&world.nats).await?.is_empty());
+        if let Servers::One(server) = &mut world.servers {
+            server.kill()?;
+            server.restart()?;
+        }
+    }
+    load.stop().await;
+    let books = world.books(QUIET_WITHIN).await?;
+    stop(&world, workers).await?;
+    let faults = [stuck, shows_nothing(while_parked)].into_iter().flatten();
+    report.row(
+        "ordered",
+        &format!("{kills} × SIGKILL of the server, {while_parked} while some were parked"),
+        &books,
+        faults.chain(order::faults(&world.lines()?, &books)),
+    );
+    Ok(())
+}
+
+fn shows_nothing(while_parked: u32) -> Option<String> {
+    (while_parked == 0).then(|| "nobody died while messages were parked: it shows nothing".to_owned())
+}
+
+/// Waits until a third of the keys has been handled while one was parked.
+async fn others_go_on(world: &World) -> Result<Option<String>, Box<dyn Error>> {
+    let deadline = Instant::now() + PARKED_WITHIN;
+    // Since which line each key is parked.
+    let mut since: BTreeMap<String, usize> = BTreeMap::new();
+    let mut most = 0;
+    while Instant::now() < deadline {
+        let lines = world.lines()?;
+        let now = parked(&world.nats).await?;
+        since.retain(|key, _| now.contains_key(key));
+        for (key, from) in &since {
+            let well = lines[*from..].iter().filter_map(|line| match line.what {
+                What::Ends { number, well: true } => Some(key_of(number)),
+                _ => None,
+            });
+            let others: BTreeSet<_> = well.filter(|other| other != key).collect();
+            most = most.max(others.len());
+        }
+        let from = world.lines()?.len();
+        for key in now.into_keys() {
+            since.entry(key).or_insert(from);
+        }
+        if most >= KEYS / 3 {
+            return Ok(None);
+        }
+        sleep(LOOK).await;
+    }
+    Ok(Some(format!(
+        "within {PARKED_WITHIN:?} no key was parked while others were handled: at most {most} of {KEYS}"
+    )))
+}

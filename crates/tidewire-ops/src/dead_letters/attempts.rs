@@ -101,7 +101,7 @@ impl DeadLetters {
             Err(_) => {
                 found.cut = Some(format!(
                     "not found: the error events did not come within {READ_WITHIN:?}"
-                ))
+                ));
             }
         }
         in_order(letter, found, now)

@@ -42,12 +42,11 @@ async fn ship(State(books): State<Books>, Event(paid): Event<PaymentProcessed>) 
     if !books.mended.load(Ordering::SeqCst) {
         return Err("no carrier").or_reject();
     }
-    match books.begun.try_acquire() {
-        Ok(permit) => permit.forget(),
-        Err(_) => {
-            let mut open = books.open.clone();
-            open.wait_for(|open| *open).await.or_retry()?;
-        }
+    if let Ok(permit) = books.begun.try_acquire() {
+        permit.forget();
+    } else {
+        let mut open = books.open.clone();
+        open.wait_for(|open| *open).await.or_retry()?;
     }
     *books.effects.lock().unwrap().entry(paid.payment_id).or_default() += 1;
     Ok(())

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     goal::{GOALS, Goal},
-    row::{Row, Run, Side},
+    row::{Row, Run},
 };
 
 /// The table as Markdown: goals that are missed first.
@@ -18,7 +18,7 @@ pub(crate) fn table(run: &Run) -> String {
         machine.runtime.name(),
         machine.time.get(..10).unwrap_or_default(),
     );
-    text += "| | workload | figure | Tidewire | raw async-nats | Tidewire / raw | goal | |\n";
+    text += "| | workload | figure | who | beside whom | ratio | goal | |\n";
     text += "|---|---|---|---|---|---|---|---|\n";
     let mut lines: Vec<_> = GOALS.iter().filter_map(|goal| line(goal, &run.rows)).collect();
     lines.sort_by_key(|(met, _)| *met);
@@ -27,30 +27,34 @@ pub(crate) fn table(run: &Run) -> String {
 
 /// Whether the goal is met, and its line; `None` where it was not measured.
 fn line(goal: &Goal, rows: &[Row]) -> Option<(bool, String)> {
+    let [side, beside] = goal.sides;
+    let rows = rows.iter().filter(|row| row.workload == goal.workload);
     let pairs: Vec<(f64, f64)> = rows
-        .iter()
-        .filter(|row| row.workload == goal.workload && row.side == Side::Tidewire)
+        .clone()
+        .filter(|row| row.side == side)
         .filter_map(|ours| {
-            let other = rows.iter().find(|row| {
-                row.workload == ours.workload && row.round == ours.round && row.side == Side::Raw
-            })?;
+            let other = rows
+                .clone()
+                .find(|row| row.round == ours.round && row.side == beside)?;
             Some(((goal.of)(ours)?, (goal.of)(other)?))
         })
         .collect();
     let ours = Spread::of(pairs.iter().map(|(ours, _)| *ours))?;
-    let raw = Spread::of(pairs.iter().map(|(_, raw)| *raw))?;
-    let ratio = Spread::of(pairs.iter().map(|(ours, raw)| ours / raw))?;
+    let theirs = Spread::of(pairs.iter().map(|(_, theirs)| *theirs))?;
+    let ratio = Spread::of(pairs.iter().map(|(ours, theirs)| ours / theirs))?;
     let met = goal.limit.is_met(ours.median, ratio.median);
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "| {} | {} | {}, {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {}, {} | {} {} | {} {} | {} | {} | {} |",
         goal.id,
         goal.workload.title(),
         goal.what,
         goal.unit,
+        side.name(),
         ours.text(),
-        raw.text(),
+        beside.name(),
+        theirs.text(),
         ratio.text(),
         goal.limit.text(goal.unit),
         if met { "met" } else { "**missed**" },
@@ -107,7 +111,7 @@ mod tests {
     use tidewire_ops::bench::{Measured, Workload};
 
     use super::*;
-    use crate::row::{Flavor, Machine, Usage};
+    use crate::row::{Flavor, Machine, Side, Usage};
 
     fn row(workload: Workload, round: u32, side: Side, seconds: f64) -> Row {
         Row {

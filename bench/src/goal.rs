@@ -2,7 +2,7 @@
 
 use tidewire_ops::bench::Workload;
 
-use crate::row::Row;
+use crate::row::{Row, Side};
 
 /// A figure of a workload, and how good it is to be.
 #[derive(Clone, Copy, Debug)]
@@ -13,21 +13,23 @@ pub(crate) struct Goal {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) of: fn(&Row) -> Option<f64>,
+    /// Who is to reach it, beside whom.
+    pub(crate) sides: [Side; 2],
     pub(crate) limit: Limit,
 }
 
 /// How good.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Limit {
-    /// At least so many times what raw async-nats reaches.
+    /// At least so many times what the other side reaches.
     AtLeast(f64),
-    /// At most so many times what raw async-nats takes.
+    /// At most so many times what the other side takes.
     AtMost(f64),
-    /// At most this, whatever raw async-nats takes.
+    /// At most this, whatever the other side takes.
     Under(f64),
 }
 
-pub(crate) const GOALS: [Goal; 10] = [
+pub(crate) const GOALS: [Goal; 13] = [
     rate("W1", Workload::Live, 0.95),
     rate("W2", Workload::Ask64, 1.1),
     p50("W2", Workload::Ask1, 1.05),
@@ -41,6 +43,7 @@ pub(crate) const GOALS: [Goal; 10] = [
         what: "99 of 100 within",
         unit: "µs",
         of: |row| row.measured.p99,
+        sides: [Side::Tidewire, Side::Raw],
         limit: Limit::Under(1000.0),
     },
     Goal {
@@ -50,18 +53,27 @@ pub(crate) const GOALS: [Goal; 10] = [
         unit: "MB",
         #[expect(clippy::cast_precision_loss, reason = "no process has 2^53 KiB")]
         of: |row| Some(row.usage.peak as f64 * 1024.0 / 1e6),
+        sides: [Side::Tidewire, Side::Raw],
         limit: Limit::Under(15.0),
     },
+    cpu("W7", Workload::Consume1, [Side::Tidewire, Side::Raw], 1.1),
+    cpu("W4", Workload::Consume1, [Side::Tidewire, Side::Silent], 1.05),
+    cpu("W4", Workload::Consume64, [Side::Tidewire, Side::Silent], 1.05),
+    cpu("W4", Workload::Consume1, [Side::Logged, Side::Silent], 1.05),
+];
+
+const fn cpu(id: &'static str, workload: Workload, sides: [Side; 2], most: f64) -> Goal {
     Goal {
-        id: "W7",
-        workload: Workload::Consume1,
+        id,
+        workload,
         what: "processor time for a million",
         unit: "s",
         #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 messages")]
         of: |row| Some(row.usage.cpu * 1e6 / row.measured.messages as f64),
-        limit: Limit::AtMost(1.1),
-    },
-];
+        sides,
+        limit: Limit::AtMost(most),
+    }
+}
 
 const fn rate(id: &'static str, workload: Workload, least: f64) -> Goal {
     Goal {
@@ -70,6 +82,7 @@ const fn rate(id: &'static str, workload: Workload, least: f64) -> Goal {
         what: "messages a second",
         unit: "/s",
         of: |row| Some(row.measured.rate()),
+        sides: [Side::Tidewire, Side::Raw],
         limit: Limit::AtLeast(least),
     }
 }
@@ -81,6 +94,7 @@ const fn p50(id: &'static str, workload: Workload, most: f64) -> Goal {
         what: "half within",
         unit: "µs",
         of: |row| row.measured.p50,
+        sides: [Side::Tidewire, Side::Raw],
         limit: Limit::AtMost(most),
     }
 }
@@ -97,8 +111,8 @@ impl Limit {
 
     pub(crate) fn text(self, unit: &str) -> String {
         match self {
-            Self::AtLeast(least) => format!("≥ {least:.2} × raw"),
-            Self::AtMost(most) => format!("≤ {most:.2} × raw"),
+            Self::AtLeast(least) => format!("≥ {least:.2} ×"),
+            Self::AtMost(most) => format!("≤ {most:.2} ×"),
             Self::Under(most) => format!("≤ {most:.0} {unit}"),
         }
     }

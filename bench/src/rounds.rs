@@ -1,6 +1,7 @@
-//! The rounds: both sides of a pair right after each other, and the first of them changing from round to round.
+//! The rounds: all sides right after each other, and the first of them changing from round to round.
 
 use std::{
+    collections::BTreeSet,
     env,
     io::Write as _,
     path::PathBuf,
@@ -16,6 +17,7 @@ use tokio::runtime::Builder;
 
 use crate::{
     figures,
+    goal::GOALS,
     row::{self, Flavor, Machine, Row, Run, Side},
     side::Said,
 };
@@ -31,7 +33,7 @@ pub(crate) struct RunArgs {
     /// These workloads alone: live, ask-64, ask-1, publish, consume-1, consume-64, latency
     #[arg(long, value_delimiter = ',')]
     only: Vec<Workload>,
-    /// The tokio runtime of both sides
+    /// The tokio runtime of all sides
     #[arg(long, value_enum, default_value_t = Flavor::CurrentThread)]
     runtime: Flavor,
     /// Where the rows go
@@ -64,13 +66,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
         }
         let messages = workload.messages() / if args.small { 20 } else { 1 };
         runtime.block_on(Box::pin(bench::prepare(&nats, workload, messages)))?;
+        let mut sides = sides(workload);
         for round in 1..=args.rounds {
-            let sides = if round % 2 == 0 {
-                [Side::Raw, Side::Tidewire]
-            } else {
-                [Side::Tidewire, Side::Raw]
-            };
-            for side in sides {
+            sides.rotate_left(1);
+            for &side in &sides {
                 if workload == Workload::Publish {
                     // Nothing is deleted from an event stream but the whole of it.
                     runtime.block_on(Box::pin(bench::remove(&nats)))?;
@@ -93,6 +92,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
     }
     print!("{}", figures::table(&run));
     Ok(())
+}
+
+/// All whom the goals of a workload compare.
+fn sides(workload: Workload) -> Vec<Side> {
+    let goals = GOALS.iter().filter(|goal| goal.workload == workload);
+    let sides: BTreeSet<_> = goals.flat_map(|goal| goal.sides).collect();
+    sides.into_iter().collect()
 }
 
 fn start(args: &RunArgs, side: Side, workload: Workload, url: &str, messages: u64) -> Result<Said, BoxError> {

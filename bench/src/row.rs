@@ -21,13 +21,13 @@ pub(crate) struct Machine {
     pub(crate) system: String,
     /// Of nats-server.
     pub(crate) server: String,
-    /// Of the runtime on both sides.
+    /// Of the runtime on all sides.
     pub(crate) runtime: Flavor,
     /// RFC 3339.
     pub(crate) time: String,
 }
 
-/// The tokio runtime that both sides run on.
+/// The tokio runtime that all sides run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Flavor {
@@ -41,7 +41,7 @@ pub(crate) enum Flavor {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) workload: Workload,
-    /// From 1; both sides of a pair have the same.
+    /// From 1; the sides that are compared have the same.
     pub(crate) round: u32,
     pub(crate) side: Side,
     #[serde(flatten)]
@@ -60,10 +60,15 @@ pub(crate) struct Usage {
 }
 
 /// Who does the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Side {
+    /// With all that a service has, metrics recorded and served.
     Tidewire,
+    /// The same without a recorder of metrics.
+    Silent,
+    /// Without a recorder, and with a log of `tracing-subscriber` at its default level, which takes the span of each message.
+    Logged,
     Raw,
 }
 
@@ -71,6 +76,8 @@ impl Side {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tidewire => "tidewire",
+            Self::Silent => "silent",
+            Self::Logged => "logged",
             Self::Raw => "raw",
         }
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tidewire::BoxError;
-use tidewire_ops::bench::{self, Measured, Workload};
+use tidewire_ops::bench::{self, Measured, Telemetry, Workload};
 use tokio::runtime::Builder;
 
 use crate::{
@@ -37,13 +37,18 @@ pub(crate) fn run(args: &SideArgs) -> Result<(), BoxError> {
         Flavor::MultiThread => Builder::new_multi_thread(),
     };
     let measured = builder.enable_all().build()?.block_on(Box::pin(async {
-        match args.side {
-            Side::Tidewire => {
-                let nats = tidewire::connect(&args.url).await?;
-                Ok(bench::run(&nats, args.workload, args.messages).await?)
+        let telemetry = match args.side {
+            Side::Tidewire => Telemetry::On,
+            Side::Silent => Telemetry::Off,
+            Side::Logged => {
+                // It goes nowhere: what a terminal takes is not measured.
+                tracing_subscriber::fmt().with_writer(std::io::sink).init();
+                Telemetry::Off
             }
-            Side::Raw => raw::run(&args.url, args.workload, args.messages).await,
-        }
+            Side::Raw => return raw::run(&args.url, args.workload, args.messages).await,
+        };
+        let nats = tidewire::connect(&args.url).await?;
+        Ok(bench::run(&nats, args.workload, args.messages, telemetry).await?)
     })
         as std::pin::Pin<Box<dyn Future<Output = Result<Measured, BoxError>>>>)?;
     let said = Said {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, process::ExitCode};
 use clap::Args;
 use serde::Serialize;
 use tidewire::Connection;
-use tidewire_ops::bench::{self, BenchError, Measured, Workload};
+use tidewire_ops::bench::{self, BenchError, Measured, Telemetry, Workload};
 
 use crate::{
     ask::{AskArgs, may_go_on},
@@ -94,7 +94,9 @@ async fn measure(nats: &Connection, args: &BenchArgs, out: &Output) -> Result<Ve
         bench::remove(nats).await.map_err(failed)?;
         let messages = workload.messages() / if args.small { 20 } else { 1 };
         bench::prepare(nats, workload, messages).await.map_err(failed)?;
-        let measured = bench::run(nats, workload, messages).await.map_err(failed)?;
+        let measured = bench::run(nats, workload, messages, Telemetry::On)
+            .await
+            .map_err(failed)?;
         let rate = measured.rate();
         if args.json {
             out.json_line(&Line {

@@ -11,11 +11,11 @@ mod messages;
 mod place;
 mod progress;
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, net::Ipv4Addr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tidewire::{
-    BoxError, Connection,
+    BoxError, Connection, Service,
     async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind},
     wire,
 };
@@ -52,6 +52,15 @@ pub enum Workload {
     Consume64,
     /// A durable handler of 2,000 events a second, in microseconds from the publish of each to its ack.
     Latency,
+}
+
+/// Whether the services of a benchmark tell of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telemetry {
+    /// Metrics are recorded and served, as in production.
+    On,
+    /// Nobody records anything: what is left is the work.
+    Off,
 }
 
 /// What one run of a workload took.
@@ -118,22 +127,37 @@ pub async fn prepare(nats: &Connection, workload: Workload, messages: u64) -> Re
         Workload::Publish | Workload::Latency => 0,
         Workload::Consume1 | Workload::Consume64 => messages,
     };
-    place::run(nats, stored).await.map(drop)
+    place::run(nats, stored, Telemetry::Off).await.map(drop)
 }
 
 /// Runs one workload with so many messages. The consuming ones read what [`prepare`] has stored.
 ///
+/// A recorder of metrics is one for the whole process: after a run with telemetry all later ones have it too.
+///
 /// # Errors
 /// [`BenchError`] where it could not be run to its end.
-pub async fn run(nats: &Connection, workload: Workload, messages: u64) -> Result<Measured, BenchError> {
+pub async fn run(
+    nats: &Connection,
+    workload: Workload,
+    messages: u64,
+    telemetry: Telemetry,
+) -> Result<Measured, BenchError> {
     match workload {
-        Workload::Live => live::run(nats, messages).await,
-        Workload::Ask64 => ask::at_once(nats, messages).await,
-        Workload::Ask1 => ask::one_by_one(nats, messages).await,
-        Workload::Publish => place::run(nats, messages).await,
-        Workload::Consume1 => consume::run(nats, workload, 1, messages).await,
-        Workload::Consume64 => consume::run(nats, workload, 64, messages).await,
-        Workload::Latency => latency::run(nats, messages).await,
+        Workload::Live => live::run(nats, messages, telemetry).await,
+        Workload::Ask64 => ask::at_once(nats, messages, telemetry).await,
+        Workload::Ask1 => ask::one_by_one(nats, messages, telemetry).await,
+        Workload::Publish => place::run(nats, messages, telemetry).await,
+        Workload::Consume1 => consume::run(nats, workload, 1, messages, telemetry).await,
+        Workload::Consume64 => consume::run(nats, workload, 64, messages, telemetry).await,
+        Workload::Latency => latency::run(nats, messages, telemetry).await,
+    }
+}
+
+fn service(telemetry: Telemetry) -> Service {
+    let service = Service::new(SERVICE, "1.0.0");
+    match telemetry {
+        Telemetry::On => service.monitor((Ipv4Addr::LOCALHOST, 0)),
+        Telemetry::Off => service,
     }
 }
 

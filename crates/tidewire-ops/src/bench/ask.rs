@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tidewire::{Connection, Running, Service, extract::Query};
+use tidewire::{Connection, Running, extract::Query};
 
-use super::{BenchError, Measured, Price, Priced, SERVICE, Workload};
+use super::{BenchError, Measured, Price, Priced, Telemetry, Workload, service};
 
 /// How many are asked at once.
 const AT_ONCE: usize = 64;
@@ -17,8 +17,8 @@ async fn price(Query(price): Query<Price>) -> Priced {
     }
 }
 
-async fn asking(nats: &Connection, workload: Workload) -> Result<Running, BenchError> {
-    Service::new(SERVICE, "1.0.0")
+async fn asking(nats: &Connection, workload: Workload, telemetry: Telemetry) -> Result<Running, BenchError> {
+    service(telemetry)
         .query(price)
         .asks::<Price>()
         .start(nats.clone())
@@ -31,9 +31,13 @@ async fn ended(running: Running, workload: Workload) -> Result<(), BenchError> {
     stopped.map_err(|error| workload.failed("stop its service", error))
 }
 
-pub(super) async fn at_once(nats: &Connection, messages: u64) -> Result<Measured, BenchError> {
+pub(super) async fn at_once(
+    nats: &Connection,
+    messages: u64,
+    telemetry: Telemetry,
+) -> Result<Measured, BenchError> {
     let workload = Workload::Ask64;
-    let running = asking(nats, workload).await?;
+    let running = asking(nats, workload, telemetry).await?;
     let bus = running.bus();
     let began = Instant::now();
     let asked = stream::iter(0..messages).map(|index| {
@@ -50,9 +54,13 @@ pub(super) async fn at_once(nats: &Connection, messages: u64) -> Result<Measured
     Ok(Measured::together(messages, took))
 }
 
-pub(super) async fn one_by_one(nats: &Connection, messages: u64) -> Result<Measured, BenchError> {
+pub(super) async fn one_by_one(
+    nats: &Connection,
+    messages: u64,
+    telemetry: Telemetry,
+) -> Result<Measured, BenchError> {
     let workload = Workload::Ask1;
-    let running = asking(nats, workload).await?;
+    let running = asking(nats, workload, telemetry).await?;
     let bus = running.bus();
     let mut micros = Vec::new();
     let began = Instant::now();

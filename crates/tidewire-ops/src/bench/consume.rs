@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use tidewire::{BoxError, Connection, Context, Failure, Service, State, durable, extract::Event};
+use tidewire::{BoxError, Connection, Context, Failure, State, durable, extract::Event};
 use tokio::time::sleep;
 
-use super::{BenchError, Measured, Placed, SERVICE, STREAM, Workload, progress::Progress};
+use super::{
+    BenchError, Measured, Placed, SERVICE, STREAM, Telemetry, Workload, progress::Progress, service,
+};
 
 /// How long the server may take to count the last acks.
 const ACKED_WITHIN: Duration = Duration::from_secs(10);
@@ -24,10 +26,11 @@ pub(super) async fn run(
     workload: Workload,
     at_once: usize,
     messages: u64,
+    telemetry: Telemetry,
 ) -> Result<Measured, BenchError> {
     let progress = Progress::of(messages);
     let durable_name = workload.name();
-    let running = Service::new(SERVICE, "1.0.0")
+    let running = service(telemetry)
         .context(Context::new("tidewire-bench.orders"))
         .publishes::<Placed>()
         .state(progress.clone())

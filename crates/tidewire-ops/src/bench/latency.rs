@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tidewire::{
-    BoxError, Connection, Context, Service,
+    BoxError, Connection, Context,
     async_nats::{Client, jetstream},
     durable,
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
-    BenchError, Measured, Placed, SERVICE, STREAM, Workload, consume, live::written, progress::Progress,
+    BenchError, Measured, Placed, SERVICE, STREAM, Telemetry, Workload, consume, live::written,
+    progress::Progress, service,
 };
 
 /// Two events every millisecond: timers are no finer.
@@ -20,11 +21,15 @@ const TICK: Duration = Duration::from_millis(1);
 /// How long the next ack is awaited.
 const NEXT_WITHIN: Duration = Duration::from_secs(20);
 
-pub(super) async fn run(nats: &Connection, messages: u64) -> Result<Measured, BenchError> {
+pub(super) async fn run(
+    nats: &Connection,
+    messages: u64,
+    telemetry: Telemetry,
+) -> Result<Measured, BenchError> {
     let workload = Workload::Latency;
     let failed = |what, error: BoxError| workload.failed(what, error);
     let progress = Progress::of(messages);
-    let running = Service::new(SERVICE, "1.0.0")
+    let running = service(telemetry)
         .context(Context::new("tidewire-bench.orders"))
         .publishes::<Placed>()
         .state(progress.clone())

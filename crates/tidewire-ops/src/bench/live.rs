@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use tidewire::{
-    BoxError, Connection, Extras, Format, Kind, Message, MessageId, Outgoing, Service, Stamp, State,
-    TraceContext,
+    BoxError, Connection, Extras, Format, Kind, Message, MessageId, Outgoing, Stamp, State, TraceContext,
     async_nats::{Client, HeaderMap, HeaderName, HeaderValue},
     extract::Event,
     live,
 };
 
-use super::{BenchError, Measured, SERVICE, Shown, Workload, progress::Progress};
+use super::{BenchError, Measured, SERVICE, Shown, Telemetry, Workload, progress::Progress, service};
 use crate::api::now;
 
 /// How many may be on their way: the client drops what its subscription has no room for.
@@ -20,10 +19,14 @@ pub(super) async fn handle(State(progress): State<Progress>, Event(shown): Event
     progress.count();
 }
 
-pub(super) async fn run(nats: &Connection, messages: u64) -> Result<Measured, BenchError> {
+pub(super) async fn run(
+    nats: &Connection,
+    messages: u64,
+    telemetry: Telemetry,
+) -> Result<Measured, BenchError> {
     let workload = Workload::Live;
     let progress = Progress::of(messages);
-    let running = Service::new(SERVICE, "1.0.0")
+    let running = service(telemetry)
         .state(progress.clone())
         .on(live(handle))
         .start(nats.clone())

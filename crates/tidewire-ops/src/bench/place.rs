@@ -3,26 +3,25 @@
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tidewire::{Connection, Context, Running, Service};
+use tidewire::{Connection, Context};
 
-use super::{BenchError, Measured, Placed, SERVICE, Workload};
+use super::{BenchError, Measured, Placed, Telemetry, Workload, service};
 
 /// How many confirmations are awaited at once.
 pub const AT_ONCE: usize = 1024;
 
-/// The service that stores the events of the benchmarks.
-pub(super) async fn placing(nats: &Connection, workload: Workload) -> Result<Running, BenchError> {
-    Service::new(SERVICE, "1.0.0")
+pub(super) async fn run(
+    nats: &Connection,
+    messages: u64,
+    telemetry: Telemetry,
+) -> Result<Measured, BenchError> {
+    let workload = Workload::Publish;
+    let running = service(telemetry)
         .context(Context::new("tidewire-bench.orders"))
         .publishes::<Placed>()
         .start(nats.clone())
         .await
-        .map_err(|error| workload.failed("start its service", error))
-}
-
-pub(super) async fn run(nats: &Connection, messages: u64) -> Result<Measured, BenchError> {
-    let workload = Workload::Publish;
-    let running = placing(nats, workload).await?;
+        .map_err(|error| workload.failed("start its service", error))?;
     let bus = running.bus();
     let began = Instant::now();
     let publishes = stream::iter(0..messages).map(|index| {

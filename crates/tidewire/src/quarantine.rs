@@ -42,7 +42,8 @@ pub(crate) struct Quarantine {
     consumers: Vec<(ConsumerSpec, Arc<Desk>)>,
     /// This instance among those of the service, by the services protocol.
     instance: String,
-    /// When the connection of now began.
+    /// The number of the connection of now, and when it began.
+    connection: u64,
     connected_at: Instant,
     /// Where the next look goes on, by consumer and filter; empty where the last one was not cut short.
     places: HashMap<(usize, usize), u64>,
@@ -64,6 +65,7 @@ impl Quarantine {
             wiring: wiring.clone(),
             consumers,
             instance,
+            connection: 0,
             connected_at: Instant::now(),
             places: HashMap::new(),
         }
@@ -82,6 +84,7 @@ impl Quarantine {
                     if changed.is_err() {
                         return;
                     }
+                    self.connection = *connections.borrow_and_update();
                     self.connected_at = Instant::now();
                 }
                 () = sleep_until(due), if next.is_some() => {}
@@ -148,7 +151,7 @@ impl Quarantine {
         let mut failed = None;
         let mut left = MOST;
         // First where it most likely is: behind a message that is tried again for long, all that lies between is settled.
-        for range in spec.received.suspects(place.delivered) {
+        for range in spec.received.suspects(place.delivered, self.connection) {
             for filter in filters {
                 let mut reader = Reader::new(nats, &spec.stream, filter, *range.start(), *range.end());
                 while left > 0
@@ -165,9 +168,9 @@ impl Quarantine {
         let lost = lost::of_this_instance(
             nats,
             spec,
-            &spec.service,
             &self.instance,
             place.delivered,
+            self.connection,
             self.connected_at.elapsed(),
         )
         .await;
@@ -186,8 +189,11 @@ impl Quarantine {
                 if let Some(poison) = Poison::of(&message) {
                     let put_away = put_away(nats, spec, desk, place, &message, poison);
                     failed = put_away.await.err().or(failed);
-                } else if lost.iter().any(|range| range.contains(&message.sequence)) {
-                    settle::give_back(nats, spec, place, &message).await?;
+                } else if lost.iter().any(|range| range.contains(&message.sequence))
+                    && let Err(error) = settle::give_back(nats, spec, place, &message).await
+                {
+                    spec.received.is_lost_still(message.sequence);
+                    failed = Some(error);
                 }
                 left = left.saturating_sub(1);
                 if left == 0 {

@@ -53,6 +53,8 @@ pub(crate) struct Puller {
     created: Timestamp,
     work: Work,
     demand: Demand,
+    /// The number of the connection that is subscribed on.
+    connection: u64,
     /// What came on the subscription so far, what the server says instead of messages included.
     received: u64,
     /// When the last of them came, or the first of several that came together.
@@ -95,6 +97,7 @@ impl Puller {
             demand: Demand::new(work.desk.route.concurrency, BUDGET, largest, work.ack_wait),
             spec,
             work,
+            connection: 0,
             received: 0,
             came: Instant::now(),
             ailing: false,
@@ -120,7 +123,7 @@ impl Puller {
         self.stop = term.ended().clone();
         let (stream, name) = (self.spec.stream.clone(), self.spec.name.clone());
         let mut connections = self.wiring.connections.clone();
-        connections.mark_unchanged();
+        self.connection = *connections.borrow_and_update();
         let js = self.wiring.sender.connection().jetstream();
         let left = match self.begin().await {
             Ok((inbox, mut messages)) => match Admission::begin(&js, &stream, &name, term).await {
@@ -144,7 +147,7 @@ impl Puller {
     pub(crate) async fn run(mut self) {
         loop {
             let mut connections = self.wiring.connections.clone();
-            connections.mark_unchanged();
+            self.connection = *connections.borrow_and_update();
             let left = match self.begin().await {
                 Ok((inbox, mut messages)) => {
                     let left = self.pull(&inbox, &mut messages, connections).await;
@@ -234,7 +237,7 @@ impl Puller {
         mut connections: watch::Receiver<u64>,
     ) -> Left {
         self.demand.reset();
-        self.spec.received.anew();
+        self.spec.received.anew(self.connection);
         self.received = 0;
         let mut refusals = self.wiring.sender.connection().refusals().heard();
         let next = self.next_subject();

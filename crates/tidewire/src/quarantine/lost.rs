@@ -23,6 +23,10 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 /// and a try.
 const ALL_BACK: Duration = Duration::from_secs(6);
 
+/// By then what was lost comes again by itself. Of a durable that is ordered by key only one instance subscribes, and the
+/// others would wait for it for ever.
+const COMES_AGAIN: Duration = Duration::from_secs(30);
+
 /// How far this instance has received a consumer's messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Received(Arc<Mutex<State>>);
@@ -33,6 +37,9 @@ struct State {
     highest: u64,
     /// Nothing came for the first time since the last subscription began.
     fresh: bool,
+    /// The number of the connection on which that was. On a later one it is not known yet what the loss of an earlier one
+    /// has cost.
+    connection: u64,
     /// What was skipped.
     gaps: Vec<RangeInclusive<u64>>,
 }
@@ -44,9 +51,11 @@ impl Received {
         state.highest = state.highest.max(delivered);
     }
 
-    /// Another subscription begins.
-    pub(crate) fn anew(&self) {
-        self.lock().fresh = true;
+    /// Another subscription begins, on the connection of this number.
+    pub(crate) fn anew(&self, connection: u64) {
+        let mut state = self.lock();
+        state.fresh = true;
+        state.connection = connection;
     }
 
     /// A message came, for the first time.
@@ -67,11 +76,22 @@ impl Received {
     }
 
     /// What a message that cost the last connection is among, most likely: it was delivered, and this instance has not
-    /// received it.
-    pub(super) fn suspects(&self, delivered: u64) -> Vec<RangeInclusive<u64>> {
+    /// received it. Before anything is subscribed to on the connection of this number it is among all that came late.
+    pub(super) fn suspects(&self, delivered: u64, connection: u64) -> Vec<RangeInclusive<u64>> {
         let state = self.lock();
-        let last = (state.fresh && delivered > state.highest).then(|| state.highest + 1..=delivered);
+        let nothing_came = state.fresh || state.connection < connection;
+        let last = (nothing_came && delivered > state.highest).then(|| state.highest + 1..=delivered);
         last.into_iter().chain(state.gaps.iter().rev().cloned()).collect()
+    }
+
+    /// What is lost all the same: it could not be given back.
+    pub(super) fn is_lost_still(&self, sequence: u64) {
+        self.lock().gaps.push(sequence..=sequence);
+    }
+
+    /// Whether it is known what was lost before the connection of this number.
+    fn knows_before(&self, connection: u64) -> bool {
+        self.lock().connection >= connection
     }
 
     fn may_have_lost(&self, delivered: u64) -> bool {
@@ -100,11 +120,14 @@ impl Received {
 pub(super) async fn of_this_instance(
     nats: &Connection,
     spec: &ConsumerSpec,
-    service: &str,
     instance: &str,
     delivered: u64,
+    connection: u64,
     connected_for: Duration,
 ) -> Option<Vec<RangeInclusive<u64>>> {
+    if connected_for < COMES_AGAIN && !spec.received.knows_before(connection) {
+        return None;
+    }
     if !spec.received.may_have_lost(delivered) {
         return Some(Vec::new());
     }
@@ -113,7 +136,7 @@ pub(super) async fn of_this_instance(
         return None;
     }
     // What is only late arrives while the other instances are waited for.
-    let alone = is_alone(nats, service, instance).await?;
+    let alone = is_alone(nats, &spec.service, instance).await?;
     let lost = spec.received.lost(delivered);
     Some(if alone { lost } else { Vec::new() })
 }
@@ -156,19 +179,34 @@ mod tests {
     fn what_lies_between_two_subscriptions_is_lost() {
         let received = Received::default();
         received.begins_after(10);
-        received.anew();
+        received.anew(1);
         received.came(11);
         // A gap without a new subscription is another instance's, or of other subjects.
         received.came(13);
-        received.anew();
+        received.anew(2);
         received.came(7);
         received.came(17);
         received.came(18);
-        assert_eq!(received.suspects(20), [14..=16]);
+        assert_eq!(received.suspects(20, 2), [14..=16]);
         assert_eq!(received.lost(20), [14..=16], "what is on its way comes");
-        received.anew();
-        assert_eq!(received.suspects(20), [19..=20]);
+        received.anew(3);
+        assert_eq!(received.suspects(20, 3), [19..=20]);
         assert_eq!(received.lost(20), [19..=20]);
         assert_eq!(received.lost(20), []);
+        received.is_lost_still(20);
+        assert_eq!(received.lost(20), [20..=20], "for another try");
+    }
+
+    #[test]
+    fn what_a_connection_has_cost_is_not_known_before_the_next_subscription() {
+        let received = Received::default();
+        received.anew(1);
+        received.came(1);
+        assert!(received.knows_before(1));
+        // Somebody looks on the second connection before anything is subscribed to there: 2 was delivered and has died.
+        assert!(!received.may_have_lost(2) && !received.knows_before(2));
+        assert_eq!(received.suspects(2, 2), [2..=2]);
+        received.anew(2);
+        assert!(received.may_have_lost(2) && received.knows_before(2));
     }
 }

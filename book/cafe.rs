@@ -49,7 +49,7 @@ async fn brew(Event(order): Event<OrderPlaced>) -> Result<(), Failure> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
-    let nats = Connect::from_env()?.connect().await?; // NATS_URL, or nats://localhost:4222
+    let nats = Connect::from_env()?.service("cafe").connect().await?; // NATS_URL, or nats://localhost:4222
     Service::new("cafe", "0.1.0")
         .context(Context::new("cafe.counter")) // makes and keeps the stream CAFE__COUNTER
         .command(place)

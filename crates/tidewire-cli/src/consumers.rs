@@ -77,7 +77,7 @@ pub(crate) async fn consumers(args: ConsumersArgs, out: Output) -> Result<ExitCo
             if let (1.., Some(pause)) = (look, args.watch.every()) {
                 sleep(pause).await;
             }
-            let view = View::read(&nats, &scope, args.name.as_deref()).await?;
+            let view = Box::pin(View::read(&nats, &scope, args.name.as_deref())).await?;
             well = tell_unanswered(&view.unanswered);
             if args.json {
                 out.json_line(&view)?;

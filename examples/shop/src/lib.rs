@@ -33,7 +33,7 @@ pub mod payments;
 
 use std::net::{AddrParseError, SocketAddr};
 
-use tidewire::Service;
+use tidewire::{Connect, ConnectError, Connection, Service};
 
 pub use bucket::{Bucket, BucketError};
 pub use telemetry::log_to_stderr;
@@ -41,6 +41,15 @@ pub use telemetry::log_to_stderr;
 /// The server that the services connect to: `$NATS_URL`, or the one on this machine.
 pub fn nats_url() -> String {
     std::env::var("NATS_URL").unwrap_or_else(|_| "nats://localhost:4222".into())
+}
+
+/// Connects a service as the variables and contexts of the NATS tools say, `$NATS_URL` first of all, or to the server on
+/// this machine. Answers come to an inbox prefix of its own, which no other service has to be allowed to hear.
+///
+/// # Errors
+/// [`ConnectError`] says what to change.
+pub async fn connect(service: &str) -> Result<Connection, ConnectError> {
+    Connect::from_env()?.service(service).connect().await
 }
 
 /// How many servers keep each stream and bucket: `$SHOP_REPLICAS`, or 1. On a cluster, 3 outlive one of its servers.

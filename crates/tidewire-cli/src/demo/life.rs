@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, process::ExitCode, thread};
 
-use tidewire::{Connection, Service};
+use tidewire::{Connect, Connection, Service};
 use tidewire_shop::{
     inventory::{self, Stock},
     notifications::{self, Mailbox},
@@ -20,7 +20,9 @@ use super::{
 /// Runs until SIGTERM, and then drains; or until standard input ends, because whoever holds the other end is gone.
 pub(super) async fn shop_service(args: &ShopServiceArgs) -> Result<ExitCode, DemoError> {
     let _traces = tidewire_shop::log_to_stderr(args.service.name());
-    let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
+    // The demo's own server, whatever variables of the NATS tools say of another.
+    let connect = Connect::to(tidewire_shop::nats_url()).service(args.service.name());
+    let nats = connect.connect().await?;
     tokio::select! {
         ran = run(args.service, nats) => ran.map(|()| ExitCode::SUCCESS),
         _ = stdin_ended() => Ok(ExitCode::FAILURE),

@@ -24,3 +24,4 @@ mod recovery;
 mod refused_later;
 mod revival;
 mod support;
+mod tls_first;

@@ -5,7 +5,7 @@ use tidewire_shop::inventory::{Stock, service};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _traces = tidewire_shop::log_to_stderr("inventory");
-    let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
+    let nats = tidewire_shop::connect("inventory").await?;
     let state = Stock::open(&nats).await?;
     tidewire_shop::monitored(service(state))?.run(nats).await?;
     Ok(())

@@ -58,9 +58,9 @@ impl Deaf {
         let ([publishes, asks], limit) = (self.buses(), Duration::from_secs(1));
         let (event, question) = (format!("event-{what}"), format!("question-{what}"));
         within(WELL_WITHIN, "both are heard", async || {
-            let published = publishes.publish(&processed(&*event)).await.is_ok();
+            let stored = publishes.publish(&processed(&*event)).await.is_ok();
             let answered = asks.ask_within(&process(&*question), limit).await.is_ok();
-            published && answered && self.seen.has(&event) && self.seen.has(&question)
+            stored && answered && self.seen.has(&event) && self.seen.has(&question)
         })
         .await;
     }

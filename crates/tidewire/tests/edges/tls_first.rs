@@ -33,7 +33,7 @@ async fn a_context_with_tls_first_connects_and_no_other_does() {
         "{said}"
     );
     let connect = Connect::to(nats.server.url()).root_certificates(&authority);
-    let refused = soon(ANSWERED_WITHIN, "it fails", connect.connect()).await;
+    let refused = soon(ANSWERED_WITHIN, "it fails", Box::pin(connect.connect())).await;
     assert!(
         matches!(&refused, Err(ConnectError::Unreachable { .. })),
         "{refused:?}"

@@ -88,6 +88,18 @@ impl Walk {
         }
     }
 
+    /// A service runs a moment before its manifest is where the command looks for it.
+    async fn manifest_is_there(&self) {
+        let deadline = Instant::now() + BOUND;
+        loop {
+            let ran = ended(on(&self.server, &["manifest", "show"])).await;
+            if ran.code == Some(0) && !ran.stdout.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{ran:?}");
+        }
+    }
+
     async fn commands(&mut self, block: &Block) {
         let mut lines = block.lines.iter().peekable();
         while let Some(line) = lines.next() {
@@ -106,6 +118,7 @@ impl Walk {
                 ["cargo", "run"] => {
                     self.start();
                     self.service_prints(&shown, &block.place).await;
+                    self.manifest_is_there().await;
                 }
                 ["git" | "cargo" | "cd", ..] => {}
                 _ => panic!("{}: nobody runs `{command}`", block.place),

@@ -21,6 +21,7 @@ use futures_util::{FutureExt, StreamExt, future::poll_immediate};
 use tokio::{
     runtime::Handle,
     sync::{Mutex as AsyncMutex, oneshot},
+    task::unconstrained,
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -109,7 +110,21 @@ impl Replies {
     /// Sends a message and waits for its reply `until` a time and 50 milliseconds longer at most: one look at the clock is
     /// for all who wait, and a timer for each would cost a tenth of what it watches. With `or_lost` it ends with the
     /// connection; else a reply may still come on the next one.
+    ///
+    /// Outside tokio's budget: a task that sends many at once uses it up, and of what is then put off tokio wakes first what
+    /// came last. A send among many could wait until its time is over. It awaits the server, and so gives way to others anyway.
     pub(crate) async fn ask(
+        &self,
+        subject: Subject,
+        headers: HeaderMap,
+        payload: Bytes,
+        or_lost: bool,
+        until: Instant,
+    ) -> Result<Reply, Unanswered> {
+        unconstrained(self.send(subject, headers, payload, or_lost, until)).await
+    }
+
+    async fn send(
         &self,
         subject: Subject,
         headers: HeaderMap,

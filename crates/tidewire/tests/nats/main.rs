@@ -29,6 +29,7 @@ mod live;
 mod metrics;
 mod monitor;
 mod ordered;
+mod publishes;
 mod raw;
 mod replays;
 mod requests;

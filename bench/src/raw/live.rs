@@ -19,8 +19,10 @@ pub(super) async fn run(client: Client, messages: u64) -> Result<Measured, BoxEr
         }
         Ok::<_, BoxError>(())
     });
-    publish(&client, messages, &progress).await?;
-    let measured = progress.finished(Workload::Live).await?;
+    let ((), measured) = tokio::try_join!(
+        publish(&client, messages, &progress),
+        progress.finished(Workload::Live)
+    )?;
     handling.await??;
     Ok(measured)
 }

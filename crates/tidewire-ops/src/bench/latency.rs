@@ -8,7 +8,7 @@ use tidewire::{
     async_nats::{Client, jetstream},
     durable,
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::{
     BenchError, Measured, Placed, SERVICE, STREAM, Telemetry, Workload, consume, live::written,
@@ -60,27 +60,31 @@ pub async fn observe(client: &Client, consumer: &str, messages: u64) -> Result<M
         .await
         .map_err(|error| failed("look at its stream", error.into()))?;
     let first = stream.cached_info().state.last_sequence + 1;
-    let mut acks = client
-        .subscribe(format!("$JS.ACK.{STREAM}.{consumer}.>"))
+    let acks = client.subscribe(format!("$JS.ACK.{STREAM}.{consumer}.>"));
+    let mut acks = timeout(NEXT_WITHIN, acks)
         .await
+        .map_err(|elapsed| failed("hear acks", elapsed.into()))?
         .map_err(|error| failed("hear acks", error.into()))?;
     let mut sent = Vec::new();
     let mut micros = Vec::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let began = Instant::now();
+    let mut next = began + NEXT_WITHIN;
     while (micros.len() as u64) < messages {
+        let unfinished = |seen| BenchError::Unfinished {
+            workload: Workload::Latency,
+            seen,
+            expected: messages,
+            within: NEXT_WITHIN,
+        };
         tokio::select! {
             biased;
-            ack = timeout(NEXT_WITHIN, acks.next()) => {
+            ack = timeout_at(next.into(), acks.next()) => {
                 let Ok(Some(ack)) = ack else {
-                    return Err(BenchError::Unfinished {
-                        workload: Workload::Latency,
-                        seen: micros.len() as u64,
-                        expected: messages,
-                        within: NEXT_WITHIN,
-                    });
+                    return Err(unfinished(micros.len() as u64));
                 };
+                next = Instant::now() + NEXT_WITHIN;
                 let sequence: u64 = ack.subject.split('.').nth(5).and_then(|token| token.parse().ok()).unwrap_or(0);
                 let index = usize::try_from(sequence.saturating_sub(first)).unwrap_or(usize::MAX);
                 let since: Option<&Instant> = sent.get(index);
@@ -90,9 +94,9 @@ pub async fn observe(client: &Client, consumer: &str, messages: u64) -> Result<M
                 for _ in 0..EACH_TICK {
                     let (subject, headers, body) = written(&Placed::number(sent.len() as u64))?;
                     sent.push(Instant::now());
-                    client
-                        .publish_with_headers(subject, headers, body)
+                    timeout_at(next.into(), client.publish_with_headers(subject, headers, body))
                         .await
+                        .map_err(|_| unfinished(micros.len() as u64))?
                         .map_err(|error| failed("publish", error.into()))?;
                 }
             }

@@ -32,8 +32,10 @@ pub(super) async fn run(
         .start(nats.clone())
         .await
         .map_err(|error| workload.failed("start its service", error))?;
-    publish(&nats.client(), messages, &progress).await?;
-    let measured = progress.finished(workload).await?;
+    let client = nats.client();
+    // Where nothing comes any more, nothing is sent any more either.
+    let ((), measured) =
+        tokio::try_join!(publish(&client, messages, &progress), progress.finished(workload))?;
     running
         .stop()
         .await

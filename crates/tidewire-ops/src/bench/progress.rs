@@ -17,6 +17,8 @@ use super::{BenchError, Measured, Workload};
 
 /// How long the next message is awaited.
 const NEXT_WITHIN: Duration = Duration::from_secs(20);
+/// How often is looked whether there was one.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Counts messages where they are handled, and tells of the last one.
 #[derive(Clone, Debug)]
@@ -75,19 +77,21 @@ impl Progress {
     /// [`BenchError::Unfinished`] where none comes for twenty seconds.
     pub async fn finished(&self, workload: Workload) -> Result<Measured, BenchError> {
         let mut last = self.0.times[1].subscribe();
+        let (mut before, mut since) = (self.seen(), Instant::now());
         loop {
-            let before = self.seen();
-            let ended = timeout(NEXT_WITHIN, last.wait_for(Option::is_some)).await;
-            let Ok(Ok(ended)) = ended else {
-                if self.seen() > before {
-                    continue;
+            let Ok(Ok(ended)) = timeout(LOOK, last.wait_for(Option::is_some)).await else {
+                let seen = self.seen();
+                if seen > before {
+                    (before, since) = (seen, Instant::now());
+                } else if since.elapsed() >= NEXT_WITHIN {
+                    return Err(BenchError::Unfinished {
+                        workload,
+                        seen,
+                        expected: self.0.expected,
+                        within: NEXT_WITHIN,
+                    });
                 }
-                return Err(BenchError::Unfinished {
-                    workload,
-                    seen: self.seen(),
-                    expected: self.0.expected,
-                    within: NEXT_WITHIN,
-                });
+                continue;
             };
             let began = *self.0.times[0].borrow();
             let took = ended.zip(began).map(|(ended, began)| ended - began);

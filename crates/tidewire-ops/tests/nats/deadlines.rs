@@ -7,14 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all};
 use serde_json::{json, value::to_raw_value};
 use tidewire::{Format, async_nats::jetstream::consumer::pull, wire};
 use tidewire_ops::{
     Consumers, DeadLetters, Draft, Edit, History, Lag, Manifests, OpsError, Scope, Selection, Tail,
-    bench::{self, Workload},
+    bench::{self, Telemetry, Workload},
     breakers, explain, instances, pause, publish, request, resume,
 };
+use tidewire_server::Server;
 use tokio::time::timeout;
 
 use crate::{
@@ -120,13 +121,14 @@ async fn every_call_returns_while_the_server_hangs() {
         call("prepare", START, bench::prepare(nats, Workload::Publish, 1)),
         call("remove", QUESTION, bench::remove(nats)),
     ];
+    let attempts = timeout(QUESTION + LATE, dead.attempts(&letter));
     let lag = timeout(QUESTION + LATE, Lag::between(nats, &behind, &behind));
     let ended = join_all(calls.into_iter().map(async |(name, limit, call)| {
         let began = Instant::now();
         let said = timeout(limit + LATE, call).await;
         (name, limit, said, began.elapsed())
     }));
-    let (ended, lag) = tokio::join!(ended, lag);
+    let (ended, lag, attempts) = tokio::join!(ended, lag, attempts);
     let mut wrong = Vec::new();
     for (name, limit, said, took) in ended {
         match said {
@@ -138,6 +140,50 @@ async fn every_call_returns_while_the_server_hangs() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // What the letter itself tells is there, and that the rest is not.
+    let attempts = format!("{:?}", attempts.unwrap());
+    assert!(attempts.contains("did not come within"), "{attempts}");
     // A stream without a leader looks the same, and hides nothing of the others.
     assert_eq!(lag.unwrap().unwrap().consumers[0].oldest_seconds, None);
+}
+
+/// More than are done before the server hangs.
+const MANY: u64 = 1 << 40;
+/// How long a benchmark waits for the next message.
+const NEXT: Duration = Duration::from_secs(20);
+
+/// Runs a benchmark on a server that hangs once it is under way, and gives back what it says.
+async fn left(workload: Workload, at_work: &'static str) -> String {
+    let mut server = Server::start().unwrap();
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    bench::prepare(&nats, workload, 1000).await.unwrap();
+    let mut under_way = nats.client().subscribe(at_work).await.unwrap();
+    let running = bench::run(&nats, workload, MANY, Telemetry::Off);
+    let hangs = async {
+        under_way.next().await.unwrap();
+        server.pause().unwrap();
+        drop(under_way);
+    };
+    let (ended, ()) = tokio::join!(timeout(NEXT + LATE, running), hangs);
+    match ended {
+        Err(_) => format!("{workload} has no end"),
+        Ok(Ok(measured)) => format!("{workload} is done: {measured:?}"),
+        Ok(Err(error)) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_benchmark_ends_whose_server_hangs_in_its_middle() {
+    let (sent, acked) = ("tidewire-bench.>", "$JS.ACK.TIDEWIRE-BENCH__ORDERS.>");
+    let said = join_all([
+        left(Workload::Live, sent),
+        left(Workload::Ask64, sent),
+        left(Workload::Ask1, sent),
+        left(Workload::Publish, sent),
+        left(Workload::Consume64, acked),
+        left(Workload::Latency, acked),
+    ]);
+    for said in said.await {
+        assert!(said.contains("within"), "{said}");
+    }
 }

@@ -74,6 +74,7 @@ async fn durable_commands_and_the_calls_for_tools_return_while_the_server_hangs(
     let _queue = worker(&seen).start(nats.clone()).await.unwrap();
     let sender = Service::new("sender", "1.0.0").sends::<ProcessPayment>();
     let sender = sender.start(nats.clone()).await.unwrap();
+    let claiming = payments().claim_check_above(1).start(nats.clone()).await.unwrap();
     let config = object_store::Config {
         bucket: "files".into(),
         ..Default::default()
@@ -95,8 +96,14 @@ async fn durable_commands_and_the_calls_for_tools_return_while_the_server_hangs(
     );
     server.pause().unwrap();
     let (bus, command, second) = (sender.bus(), process("p"), Duration::from_secs(1));
-    let (sent, read, oldest, called, published, asked) = tokio::join!(
+    let (claiming, large) = (claiming.bus(), processed("p"));
+    let (sent, claimed, read, oldest, called, published, asked) = tokio::join!(
         soon(Duration::from_secs(15) + LATE, "send", bus.send(&command)),
+        soon(
+            Duration::from_secs(60) + LATE,
+            "publish of what is an object of its own",
+            claiming.publish(&large)
+        ),
         soon(
             Duration::from_secs(60) + LATE,
             "read_object",
@@ -115,6 +122,7 @@ async fn durable_commands_and_the_calls_for_tools_return_while_the_server_hangs(
         matches!(&sent, Err(error @ PublishError::Unconfirmed { .. }) if error.is_transient()),
         "{sent:?}"
     );
+    assert!(matches!(&claimed, Err(PublishError::Data { .. })), "{claimed:?}");
     assert!(read.is_err(), "{read:?}");
     assert!(matches!(&oldest, Err(ApiError::Unanswered { .. })), "{oldest:?}");
     assert!(matches!(&called, Err(ApiError::Unanswered { .. })), "{called:?}");

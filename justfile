@@ -28,12 +28,12 @@ doc:
 foreign:
     .ci/run foreign
 
-# Kills workers and servers under load and audits every message, for about a quarter of an hour; `.ci/run crash` is a small part
+# Kills workers and servers under load and audits every message, for about half an hour; `.ci/run crash` is a small part
 # of it: just crash server --times 10
 crash *flags:
     cargo run --release -p tidewire-acceptance --bin crash -- {{ flags }}
 
-# Tidewire beside async-nats, in interleaved rounds; about twenty minutes: just bench --rounds 3 --small
+# Tidewire beside async-nats, in interleaved rounds; about a quarter of an hour: just bench --rounds 3 --small
 bench *flags:
     cargo run --release -p tidewire-bench -- run {{ flags }}
 

@@ -202,7 +202,8 @@ pub enum Start {
     /// At the first message that the stream still has.
     #[default]
     Beginning,
-    /// At the first message that is stored after the consumer was made.
+    /// At the first message that is stored after the consumer was made. If somebody deletes the consumer while the service runs, it goes on
+    /// at the place where it was last seen, and not at what comes then.
     Now,
     /// At this sequence of the stream.
     Sequence(u64),

@@ -163,6 +163,7 @@ impl Durable {
 async fn depth(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, ApiError> {
     let question = format!("CONSUMER.INFO.{}.{}", spec.stream, spec.name);
     let info: Info = nats.api(&question, &json!({}), ANSWERED_WITHIN).await?;
+    spec.place.moved(info.ack_floor.stream_seq);
     let mut depth = Depth {
         pending: info.num_pending,
         unacknowledged: info.num_ack_pending,

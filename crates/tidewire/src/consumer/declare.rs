@@ -5,18 +5,19 @@ use std::{collections::HashMap, time::Duration};
 use async_nats::{
     datetime::parse_rfc3339,
     jetstream::{
-        Context as JetStream, ErrorCode,
+        ErrorCode,
         consumer::{AckPolicy, Config, DeliverPolicy, Info, PriorityPolicy, ReplayPolicy, pull},
         context::{ConsumerInfoError, ConsumerInfoErrorKind},
     },
 };
 use tidewire_core::{Start, wire};
 
-use super::ordered::GROUP;
+use super::{ordered::GROUP, place::Place};
 use crate::{
     connection::{Connection, Refusal},
     quarantine::Received,
     start_error::StartError,
+    stream::look_up,
 };
 
 /// The default of how long a message may be in hand without a sign of life before the server delivers it again. A mark
@@ -37,6 +38,8 @@ pub(crate) struct ConsumerSpec {
     pub(crate) ack_wait: Duration,
     /// How far this instance has received its messages.
     pub(crate) received: Received,
+    /// Where it goes on if somebody deletes its consumer.
+    pub(crate) place: Place,
     /// How long the server serves one instance that does not pull, where it serves one at a time: of a durable that is
     /// ordered by key.
     pub(crate) pinned_for: Option<Duration>,
@@ -64,11 +67,17 @@ pub(crate) async fn declare(nats: &Connection, spec: &ConsumerSpec) -> Result<De
     let concerns =
         |refusal: &Refusal| refusal.subject.starts_with(&ours) && refusal.subject.contains(&spec.name);
     nats.refusals()
-        .or_refused(concerns, find_or_make(&nats.jetstream(), spec))
+        .or_refused(concerns, find_or_make(nats, spec))
         .await?
 }
 
-async fn find_or_make(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, StartError> {
+async fn find_or_make(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, StartError> {
+    let created = match spec.start {
+        Start::Now => look_up(nats, &spec.stream).await?.map(|found| found.created),
+        // Nothing is skipped: it begins again where it began.
+        _ => None,
+    };
+    let js = nats.jetstream();
     let stream = js
         .get_stream_no_info(&spec.stream)
         .await
@@ -83,28 +92,35 @@ async fn find_or_make(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, Star
             }
             let shorter = wanted.ack_wait < info.config.ack_wait;
             if same(&wanted, &info.config) && (!shorter || info.num_ack_pending > 0) {
-                return Ok(spec.found(&info));
+                info
+            } else {
+                let updated = pull::Config {
+                    // The server applies a shorter one to what others have in hand, whose leases are longer.
+                    ack_wait: if info.num_ack_pending > 0 {
+                        wanted.ack_wait.max(info.config.ack_wait)
+                    } else {
+                        wanted.ack_wait
+                    },
+                    deliver_policy: info.config.deliver_policy,
+                    ..wanted.clone()
+                };
+                stream
+                    .update_consumer(updated)
+                    .await
+                    .map_err(StartError::jetstream)?
+                    .cached_info()
+                    .clone()
             }
-            let updated = pull::Config {
-                // The server applies a shorter one to what others have in hand, whose leases are longer.
-                ack_wait: if info.num_ack_pending > 0 {
-                    wanted.ack_wait.max(info.config.ack_wait)
-                } else {
-                    wanted.ack_wait
-                },
-                deliver_policy: info.config.deliver_policy,
-                ..wanted.clone()
-            };
-            stream
-                .update_consumer(updated)
-                .await
-                .map_err(StartError::jetstream)?
-                .cached_info()
-                .clone()
         }
         Err(error) if is_not_found(&error) => {
+            let next = created.and_then(|created| spec.place.next(created));
             let made = stream
-                .create_consumer(wanted.clone())
+                .create_consumer(pull::Config {
+                    deliver_policy: next.map_or(wanted.deliver_policy, |start_sequence| {
+                        DeliverPolicy::ByStartSequence { start_sequence }
+                    }),
+                    ..wanted.clone()
+                })
                 .await
                 .map_err(StartError::jetstream)?;
             made.cached_info().clone()
@@ -115,6 +131,9 @@ async fn find_or_make(js: &JetStream, spec: &ConsumerSpec) -> Result<Depth, Star
     spec.check_owner(&info.config)?;
     if !same(&wanted, &info.config) {
         return Err(spec.differs(vec![format!("asked for {wanted:?}, got {:?}", info.config)]));
+    }
+    if let Some(created) = created {
+        spec.place.note(created, info.ack_floor.stream_sequence);
     }
     Ok(spec.found(&info))
 }
@@ -201,7 +220,10 @@ impl ConsumerSpec {
             ));
         }
         let declared = deliver_policy(self.start);
-        if found.deliver_policy != declared {
+        // Where it was made again, it goes on at its place.
+        let again =
+            self.start == Start::Now && matches!(found.deliver_policy, DeliverPolicy::ByStartSequence { .. });
+        if found.deliver_policy != declared && !again {
             lost.push(format!(
                 "start: {declared:?} declared, {:?} found",
                 found.deliver_policy

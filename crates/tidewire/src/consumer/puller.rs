@@ -189,7 +189,7 @@ impl Puller {
             () = self.wiring.stop.cancelled() => return,
             () = sleep(PAUSE) => {}
         }
-        // Made again where it is gone: at its declared start, because its place is gone with it.
+        // Made again where it is gone, at its declared start; `Start::Now` goes on where it was last seen.
         if let Err(error) = declare(self.wiring.sender.connection(), &self.spec).await {
             self.ails(format!(
                 "the consumer {name} on {stream} does not answer ({reason}) and cannot be made: {error}"

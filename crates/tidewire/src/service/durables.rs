@@ -12,7 +12,7 @@ use crate::{
     bucket::Bucket,
     connection::Connection,
     consumer::{
-        ConsumerSpec, Depth, Desk, Events, Gate, Lease, Ordered, Parking, Puller, Runs, Work, declare,
+        ConsumerSpec, Depth, Desk, Events, Gate, Lease, Ordered, Parking, Place, Puller, Runs, Work, declare,
     },
     election::Patience,
     error_events::ErrorEvents,
@@ -201,6 +201,7 @@ impl Shared<'_> {
             start,
             ack_wait: terms.ack_wait,
             received: Received::default(),
+            place: Place::default(),
             pinned_for: terms.ordered.then(|| Lease::length(terms.ack_wait) * 3),
         };
         let mut specs: Vec<_> = sources

@@ -113,6 +113,46 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
+/// "From now on" was said once: what comes while there is no consumer is not skipped, nor what comes first to a new stream.
+#[tokio::test]
+async fn a_consumer_from_now_on_that_is_deleted_goes_on_at_its_place() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let first = payments().start(client.clone()).await.unwrap();
+    first.bus().publish(&processed("before")).await.unwrap();
+    let shipping = || {
+        Service::new("shipping", "1.0.0")
+            .state(seen.clone())
+            .on(durable("note", crate::support::note).start(Start::Now))
+            .start(client.clone())
+    };
+    let running = shipping().await.unwrap();
+    first.bus().publish(&processed("one")).await.unwrap();
+    seen.reaches(1).await;
+
+    let js = jetstream(&client);
+    let stream = js.get_stream(PAYMENTS).await.unwrap();
+    stream.delete_consumer("shipping__note").await.unwrap();
+    first.bus().publish(&processed("two")).await.unwrap();
+    eventually("what came meanwhile is handled", async || {
+        seen.sorted().contains(&"two".to_owned())
+    })
+    .await;
+    running.stop().await.unwrap();
+    let running = shipping().await.unwrap();
+
+    js.delete_stream(PAYMENTS).await.unwrap();
+    first.stop().await.unwrap();
+    let again = payments().start(client.clone()).await.unwrap();
+    again.bus().publish(&processed("three")).await.unwrap();
+    eventually("the first of a new stream is handled", async || {
+        seen.sorted().contains(&"three".to_owned())
+    })
+    .await;
+    assert!(!seen.sorted().contains(&"before".to_owned()));
+    running.stop().await.unwrap();
+}
+
 /// Somebody deletes the stream itself: the service says so by name, and goes on where there is one again.
 #[tokio::test]
 async fn a_stream_that_is_deleted_is_named_and_read_again() {

@@ -175,7 +175,7 @@ async fn left(workload: Workload, at_work: &'static str) -> String {
 #[tokio::test]
 async fn a_benchmark_ends_whose_server_hangs_in_its_middle() {
     let (sent, acked) = ("tidewire-bench.>", "$JS.ACK.TIDEWIRE-BENCH__ORDERS.>");
-    let said = join_all([
+    let said = join_all(vec![
         left(Workload::Live, sent),
         left(Workload::Ask64, sent),
         left(Workload::Ask1, sent),

@@ -121,17 +121,6 @@ impl Replies {
         or_lost: bool,
         until: Instant,
     ) -> Result<Reply, Unanswered> {
-        unconstrained(self.send(subject, headers, payload, or_lost, until)).await
-    }
-
-    async fn send(
-        &self,
-        subject: Subject,
-        headers: HeaderMap,
-        payload: Bytes,
-        or_lost: bool,
-        until: Instant,
-    ) -> Result<Reply, Unanswered> {
         let inbox = match self.inbox() {
             Some(inbox) => inbox,
             None => match timeout_at(until, Box::pin(self.begin())).await {
@@ -157,11 +146,11 @@ impl Replies {
             number,
             waits: true,
         };
-        let mut sending = pin!(
+        let mut sending = pin!(unconstrained(
             self.0
                 .client
                 .publish_with_reply_and_headers(subject, reply, headers, payload)
-        );
+        ));
         // It waits where the client's queue is full, and only then.
         let sent = match poll_immediate(&mut sending).await {
             Some(sent) => sent,
@@ -171,7 +160,7 @@ impl Replies {
             },
         };
         sent.map_err(Unanswered::Unsent)?;
-        let told = told.await;
+        let told = unconstrained(told).await;
         asked.waits = false;
         told.map_err(|_| Unanswered::Ended)
     }

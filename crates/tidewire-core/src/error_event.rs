@@ -28,9 +28,10 @@ pub struct ErrorEvent {
     pub sequence: u64,
     /// The number of the run.
     pub attempt: u32,
-    /// What follows: `retry`, `hold`, `dead_letter` or `discard`; `kept_unacknowledged` where the letter cannot be stored.
+    /// What follows: `retry`, `hold`, `dead_letter` or `discard`; `kept_unacknowledged` where the letter cannot be stored;
+    /// `given_up` where the consumer is another client's, whose `max_deliver` is reached.
     pub then: &'static str,
-    /// The dead letter that it is or becomes.
+    /// The dead letter that it is or becomes; empty where there is none.
     pub letter: String,
 }
 

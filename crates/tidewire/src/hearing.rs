@@ -49,6 +49,8 @@ pub(crate) struct Hearing {
     refusals: RefusalsHeard,
     /// The subjects that this user may not hear, by their places, and what is next.
     refused: BTreeMap<usize, Next>,
+    /// The service is not well without what it hears.
+    needed: bool,
     health: Health,
 }
 
@@ -79,10 +81,19 @@ impl Hearing {
             connections: wiring.connections.clone(),
             drained: false,
             refused: BTreeMap::new(),
+            needed: true,
             health: wiring.health.clone(),
         };
         hearing.subscribe().await?;
         Ok(hearing)
+    }
+
+    /// Does without what its user may not hear, until there is another connection.
+    pub(crate) fn done_without(self) -> Self {
+        Self {
+            needed: false,
+            ..self
+        }
     }
 
     async fn subscribe(&mut self) -> Result<(), SubscribeError> {
@@ -149,6 +160,9 @@ impl Hearing {
             return;
         };
         self.now.retain(|subscribed| subscribed.place != place);
+        if !self.needed {
+            return;
+        }
         self.refused
             .insert(place, Next::Try(Instant::now() + AGAIN_AFTER));
         let text = format!("nothing is heard there: {refusal}");

@@ -62,6 +62,7 @@ mod endpoint;
 mod error_events;
 pub mod extract;
 mod feed;
+mod given_up;
 mod guarded;
 mod handler;
 mod headers;

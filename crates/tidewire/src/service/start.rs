@@ -20,7 +20,7 @@ use crate::{
     checkup::{Checkup, Consumers},
     connection::{Connection, End, Operation, Refusal},
     depth::{self, Depths},
-    endpoint,
+    endpoint, given_up,
     health::Health,
     hearing::{Heard, Hearing},
     listen, manifest_bucket,
@@ -60,7 +60,7 @@ pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Ru
         format!("{}.", nats.api_prefix()),
     );
     let needed = |refusal: &Refusal| match refusal.subject.strip_prefix(&api) {
-        _ if manifest_bucket::concerns(refusal) => false,
+        _ if manifest_bucket::concerns(refusal) || given_up::concerns(refusal) => false,
         _ if refusal.operation == Operation::Subscribe => true,
         // Other services on this connection have their own pulls.
         Some(pull) if pull.starts_with("CONSUMER.MSG.NEXT.") => pull.contains(&consumers),
@@ -134,6 +134,9 @@ async fn start_all<S>(
     let (table, consumers) = start_routes(&wiring, service.routes, running.manifest(), service.retry).await?;
     let checkup = Checkup::new(wiring.clone(), streams, consumers);
     tokio::spawn(checkup.run());
+    given_up::hear(&wiring, running.manifest())
+        .await
+        .map_err(StartError::connection)?;
     // The server has every subscription, and has answered every pull, once a message came back that was sent after them.
     let living = wiring.sender.connection().living();
     if let Err(error) = wiring.sender.round_trip().await {

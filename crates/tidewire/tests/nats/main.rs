@@ -21,6 +21,7 @@ mod drain;
 mod effectively_once;
 mod failures;
 mod foreign;
+mod given_up;
 mod instances;
 mod layers;
 mod letters;

@@ -1,29 +1,30 @@
-//! The one check of all parts: once all is quiet, every message is handled, an open letter, parked or discarded, and only
-//! one of these.
+//! The one check of all parts: once all is quiet, every sequence of the stream, and every job, is handled, an open letter,
+//! parked or discarded, and only one of these.
+
+mod places;
+mod read;
 
 use std::{
     collections::{HashMap, HashSet},
     error::Error,
     fmt::Write as _,
-    path::Path,
     time::Duration,
 };
 
-use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tidewire::{
-    Connection,
-    async_nats::{self, jetstream::consumer},
+    Connection, async_nats,
     dead_letter::{Act, Record},
     read_object, wire,
 };
 
 use crate::{
-    jobs::{DURABLE, End, FORGETS, JOBS, JobPosted, Kind, RESULTS, SERVICE},
-    ledger::{self, What},
+    jobs::{DURABLE, End, FORGETS, JobPosted, Kind, RESULTS, SERVICE, Source, Way},
+    ledger::{Line, What},
     load::Posted,
-    quiet::quiet,
 };
+use places::{Letter, Places};
+use read::{filters_of, read};
 
 /// How many numbers a fault shows.
 const SHOWN: usize = 8;
@@ -36,15 +37,19 @@ pub(crate) struct Entry {
     confirmed: bool,
     /// Its place in the stream, which has it.
     pub(crate) sequence: Option<u64>,
+    /// A handler came to a good end with it, by the ledger.
+    handled: bool,
     /// How many effects it had: different ones, for a receiver knows a copy by its id.
     effects: usize,
     /// How often it is parked.
     parked: usize,
     /// When its first record was stored, in microseconds since 1970.
     pub(crate) kept: Option<u64>,
-    /// What its last record says, how many there are, and the class of its failure.
-    letter: Option<End>,
-    records: u32,
+    /// What its last record says; how many of them say that it failed, and how many that it is replayed; and the class of
+    /// its failure.
+    pub(crate) letter: Option<Letter>,
+    pub(crate) failed: u32,
+    replayed: u32,
     pub(crate) class: String,
     /// How many attempts its letter tells of.
     attempts: u32,
@@ -59,15 +64,27 @@ impl Entry {
             kind,
             confirmed,
             sequence: None,
+            handled: false,
             effects: 0,
             parked: 0,
             kept: None,
             letter: None,
-            records: 0,
+            failed: 0,
+            replayed: 0,
             class: String::new(),
             attempts: 0,
             runs: Vec::new(),
         }
+    }
+
+    /// Its letter is open, or discarded.
+    fn is_kept(&self) -> bool {
+        matches!(self.letter, Some(Letter::Open | Letter::Discarded))
+    }
+
+    /// Its letter was replayed, and that is its one effect.
+    pub(crate) fn is_repaired(&self) -> bool {
+        self.letter == Some(Letter::Handled) && self.effects == 1
     }
 }
 
@@ -75,6 +92,8 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Books {
     pub(crate) jobs: Vec<Entry>,
+    /// The same by the sequences of each stream.
+    places: Vec<Places>,
     /// Why it never was quiet.
     unquiet: Option<String>,
     /// How long the stream of the effects knows an id, where each message is to have one effect.
@@ -95,56 +114,88 @@ pub(crate) struct Sums {
 }
 
 impl Books {
-    /// Waits until all is [`quiet`], and reads the streams.
-    pub(crate) async fn once_quiet(
-        nats: &Connection,
-        posted: &Posted,
-        runs: &Path,
-        within: Duration,
-    ) -> Result<Self, Box<dyn Error>> {
-        let unquiet = quiet(nats, within).await.err();
-        let books = Self::read(nats, posted, runs).await?;
-        Ok(Self { unquiet, ..books })
-    }
-
     /// Books of these jobs, with nothing beside them.
     pub(crate) fn of(jobs: Vec<Entry>) -> Self {
         Self {
             jobs,
+            places: Vec::new(),
             unquiet: None,
             window: None,
             absent: Vec::new(),
         }
     }
 
-    /// Reads the streams as they are.
+    /// The same, and why it never was quiet.
+    pub(crate) fn unless_quiet(self, unquiet: Option<String>) -> Self {
+        Self { unquiet, ..self }
+    }
+
+    /// Reads the streams as they are, and the ledger of the workers.
     pub(crate) async fn read(
         nats: &Connection,
+        way: Way,
         posted: &Posted,
-        runs: &Path,
+        ledger: &[Line],
     ) -> Result<Self, Box<dyn Error>> {
         let jobs = posted.all().into_iter();
         let jobs = jobs.map(|(kind, confirmed)| Entry::posted(kind, confirmed));
         let mut books = Self::of(jobs.collect());
-        let mut places = HashMap::new();
-        read(nats, JOBS, ALL, |message, place| {
-            let body = serde_json::from_slice::<Body>(&message.payload).ok();
-            if let Some((_, number)) = body.and_then(|body| Kind::of(&body.data.job))
-                && let Some(entry) = books.jobs.get_mut(number)
+        let mut numbers = HashMap::new();
+        for source in way.sources() {
+            let mut places = Places::of(*source);
+            let filters = filters_of(nats, *source).await?;
+            read(nats, source.stream(), filters, |message, stored| {
+                places.at(stored.sequence).stored = true;
+                if *source == Source::Jobs
+                    && let Ok(body) = serde_json::from_slice::<Body>(&message.payload)
+                    && let Some((_, number)) = Kind::of(&body.data.job)
+                    && let Some(entry) = books.jobs.get_mut(number)
+                {
+                    entry.sequence.get_or_insert(stored.sequence);
+                    numbers.insert(stored.sequence, number);
+                }
+            })
+            .await?;
+            books.places.push(places);
+        }
+        books.read_effects(nats).await?;
+        // What a letter's first record says of its place holds for the later ones.
+        let mut originals = HashMap::new();
+        let letters = wire::letter_subject(SERVICE, "*", "*");
+        read(nats, wire::DLQ_STREAM, vec![letters], |message, stored| {
+            books.record(message, stored.at, &mut originals, &numbers);
+        })
+        .await?;
+        let park = wire::park_subject(SERVICE, DURABLE, "*");
+        read(nats, &wire::service_stream(SERVICE), vec![park], |message, _| {
+            let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str());
+            let sequence = header(wire::TW_SEQUENCE).and_then(|sequence| sequence.parse().ok());
+            let source = header(wire::TW_STREAM).and_then(Source::of);
+            if let (Some(source), Some(sequence)) = (source, sequence)
+                && let Some(places) = books.places_of(source)
             {
-                entry.sequence.get_or_insert(place.sequence);
-                places.insert(place.sequence, number);
+                places.at(sequence).parked += 1;
+                if source == Source::Jobs
+                    && let Some(entry) = numbers.get(&sequence).and_then(|job| books.jobs.get_mut(*job))
+                {
+                    entry.parked += 1;
+                }
             }
         })
         .await?;
-        // Each handling writes another time into its event: equal ones are one. Where the data are stored beside it, its
-        // headers have the time.
+        books.read_ledger(ledger);
+        Ok(books)
+    }
+
+    /// Each handling writes another time into its event: equal ones are one. Where the data are stored beside it, its
+    /// headers have the time.
+    async fn read_effects(&mut self, nats: &Connection) -> Result<(), Box<dyn Error>> {
         let (mut effects, mut claims) = (HashSet::new(), Vec::<String>::new());
-        read(nats, RESULTS, ALL, |message, _| {
+        read(nats, RESULTS, vec![ALL.to_owned()], |message, _| {
             let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str().to_owned());
             claims.extend(header(wire::DATAREF));
             let is_new = effects.insert((message.payload.clone(), header("ce-id"), header("ce-time")));
-            if let Some(entry) = books.by_subject(&message.subject) {
+            if let Some(entry) = self.by_subject(&message.subject) {
                 entry.effects += usize::from(is_new);
             }
         })
@@ -155,28 +206,10 @@ impl Books {
             let (bucket, object) = place.ok_or_else(|| format!("no place of data: {claim:?}"))?;
             let found = read_object(nats, bucket, object).await;
             if found.map_err(|error| error as Box<dyn Error>)?.is_none() {
-                books.absent.push(claim);
+                self.absent.push(claim);
             }
         }
-        let letters = wire::letter_subject(SERVICE, DURABLE, "*");
-        read(nats, wire::DLQ_STREAM, &letters, |message, place| {
-            books.record(message, place.at, &places);
-        })
-        .await?;
-        let park = wire::park_subject(SERVICE, DURABLE, "*");
-        read(nats, &wire::service_stream(SERVICE), &park, |message, _| {
-            let sequence = message
-                .headers
-                .as_ref()
-                .and_then(|headers| headers.get(wire::TW_SEQUENCE));
-            let number = sequence.and_then(|sequence| places.get(&sequence.as_str().parse().ok()?));
-            if let Some(entry) = number.and_then(|number| books.jobs.get_mut(*number)) {
-                entry.parked += 1;
-            }
-        })
-        .await?;
-        books.read_runs(runs)?;
-        Ok(books)
+        Ok(())
     }
 
     /// The same where each message is to have one effect: the stream of the effects drops what has an id that it knows,
@@ -194,36 +227,72 @@ impl Books {
         self.jobs.get_mut(number)
     }
 
-    /// Enters a record of a dead letter; what is none, or of no job, is `None`.
-    fn record(&mut self, message: &async_nats::Message, at: u64, places: &HashMap<u64, usize>) -> Option<()> {
+    fn places_of(&mut self, source: Source) -> Option<&mut Places> {
+        self.places.iter_mut().find(|places| places.source == source)
+    }
+
+    /// Enters a record of a dead letter; what is none, or of no stream of ours, is `None`.
+    fn record(
+        &mut self,
+        message: &async_nats::Message,
+        at: u64,
+        originals: &mut HashMap<String, (Source, u64)>,
+        numbers: &HashMap<u64, usize>,
+    ) -> Option<()> {
         let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
         let pairs = headers.flat_map(|(name, values)| {
             let name: &str = name.as_ref();
             values.iter().map(move |value| (name, value.as_str()))
         });
         let record = Record::read(&pairs, &message.payload).ok()?;
-        let entry = self.jobs.get_mut(*places.get(&record.original?.sequence)?)?;
-        entry.records += 1;
-        entry.kept.get_or_insert(at);
-        entry.letter = match record.act {
-            Act::Discarded => Some(End::Discarded),
-            Act::Handled => Some(End::Handled),
-            _ => Some(End::Letter),
+        if let Some(original) = &record.original {
+            let place = (Source::of(&original.stream)?, original.sequence);
+            originals.entry(message.subject.to_string()).or_insert(place);
+        }
+        let (source, sequence) = *originals.get(message.subject.as_str())?;
+        let letter = match record.act {
+            Act::Discarded => Letter::Discarded,
+            Act::Handled => Letter::Handled,
+            _ => Letter::Open,
         };
+        self.places_of(source)?.at(sequence).letter = Some(letter);
+        if source != Source::Jobs {
+            return Some(());
+        }
+        let entry = self.jobs.get_mut(*numbers.get(&sequence)?)?;
+        entry.failed += u32::from(matches!(record.act, Act::Failed | Act::Discarded));
+        entry.replayed += u32::from(record.act == Act::Replayed);
+        entry.kept.get_or_insert(at);
+        entry.letter = Some(letter);
         let trouble = record.trouble?;
         (entry.class, entry.attempts) = (trouble.class, trouble.attempts);
         Some(())
     }
 
-    fn read_runs(&mut self, path: &Path) -> Result<(), Box<dyn Error>> {
-        for line in ledger::read(path)? {
-            if let What::Begins { number, attempt } = line.what
-                && let Some(entry) = self.jobs.get_mut(number)
-            {
-                entry.runs.push((line.worker, attempt));
+    fn read_ledger(&mut self, ledger: &[Line]) {
+        for line in ledger {
+            match line.what {
+                What::Begins { number, attempt } => {
+                    if let Some(entry) = self.jobs.get_mut(number) {
+                        entry.runs.push((line.worker.clone(), attempt));
+                    }
+                }
+                What::Ends {
+                    number,
+                    source,
+                    sequence,
+                    well: true,
+                } => {
+                    if let Some(places) = self.places_of(source) {
+                        places.at(sequence).handled = true;
+                    }
+                    if let Some(entry) = self.jobs.get_mut(number).filter(|_| source == Source::Jobs) {
+                        entry.handled = true;
+                    }
+                }
+                _ => {}
             }
         }
-        Ok(())
     }
 
     pub(crate) fn sums(&self) -> Sums {
@@ -231,8 +300,8 @@ impl Books {
         Sums {
             stored: count(|entry| entry.sequence.is_some()),
             handled: count(|entry| entry.effects > 0),
-            letters: count(|entry| entry.letter == Some(End::Letter)),
-            discarded: count(|entry| entry.letter == Some(End::Discarded)),
+            letters: count(|entry| entry.letter == Some(Letter::Open)),
+            discarded: count(|entry| entry.letter == Some(Letter::Discarded)),
             parked: count(|entry| entry.parked > 0),
             runs: self.jobs.iter().map(|entry| entry.runs.len()).sum(),
         }
@@ -251,6 +320,7 @@ impl Books {
         }
         let absent = self.absent.iter().take(SHOWN);
         faults.extend(absent.map(|data| format!("an effect, and its data are not there: {data}")));
+        faults.extend(self.places.iter().flat_map(Places::faults));
         let mut check = |what: &str, broken: fn(&Entry) -> bool| {
             let found = self.jobs.iter().enumerate().filter(|(_, entry)| broken(entry));
             faults.extend(named(what, found));
@@ -266,27 +336,33 @@ impl Books {
         });
         check("parked more than once", |entry| entry.parked > 1);
         check("handled and in the dead letters too", |entry| {
-            entry.effects > 0 && matches!(entry.letter, Some(End::Letter | End::Discarded))
+            entry.effects > 0 && entry.is_kept()
         });
         check("more than one effect", |entry| entry.effects > 1);
-        check("more than one record of its dead letter", |entry| {
-            entry.records > 1
+        check("handled by the ledger, and without an effect", |entry| {
+            entry.handled && entry.effects == 0
+        });
+        check("an effect, and not handled by the ledger", |entry| {
+            entry.effects > 0 && !entry.handled
+        });
+        check("more records of a failure than it was tried for", |entry| {
+            entry.failed > 1 + entry.replayed
         });
         check("healthy, and in the dead letters", |entry| {
-            entry.kind.end() == End::Handled && entry.letter.is_some()
+            entry.kind.end() == End::Handled && entry.kind != Kind::Mend && entry.letter.is_some()
         });
         check("run more often than its dead letter says", |entry| {
             let last = entry.runs.iter().map(|(_, attempt)| *attempt).max();
-            entry.letter.is_some() && last > Some(entry.attempts)
+            entry.is_kept() && last > Some(entry.attempts)
         });
         check("handled, and must not be", |entry| {
             entry.kind.end() != End::Handled && entry.effects > 0
         });
         check("discarded by its rule, and an open letter", |entry| {
-            entry.kind.end() == End::Discarded && entry.letter == Some(End::Letter)
+            entry.kind.end() == End::Discarded && entry.letter == Some(Letter::Open)
         });
         check("discarded by no rule", |entry| {
-            entry.kind.end() != End::Discarded && entry.letter == Some(End::Discarded)
+            entry.kind.end() != End::Discarded && entry.letter == Some(Letter::Discarded)
         });
         faults
     }
@@ -320,49 +396,6 @@ struct Body {
 
 /// Every subject.
 const ALL: &str = ">";
-
-/// Where and when a stream stored a message, in microseconds since 1970.
-struct Place {
-    sequence: u64,
-    at: u64,
-}
-
-/// Reads what a stream has on `subject`, from its first message to its last.
-async fn read(
-    nats: &Connection,
-    stream: &str,
-    subject: &str,
-    mut each: impl FnMut(&async_nats::Message, Place),
-) -> Result<(), Box<dyn Error>> {
-    let stream = nats.jetstream().get_stream(stream).await?;
-    let config = consumer::pull::Config {
-        ack_policy: consumer::AckPolicy::None,
-        filter_subject: subject.to_owned(),
-        memory_storage: true,
-        num_replicas: 1,
-        inactive_threshold: Duration::from_secs(30),
-        ..consumer::pull::Config::default()
-    };
-    let consumer = stream.create_consumer(config).await?;
-    if consumer.cached_info().num_pending == 0 {
-        return Ok(());
-    }
-    let mut messages = consumer.stream().max_messages_per_batch(1000).messages().await?;
-    while let Some(message) = messages.next().await {
-        let message = message?;
-        let info = message.info().map_err(|error| error.to_string())?;
-        let place = Place {
-            sequence: info.stream_sequence,
-            at: u64::try_from(info.published.unix_timestamp_nanos() / 1000)?,
-        };
-        let is_last = info.pending == 0;
-        each(&message, place);
-        if is_last {
-            break;
-        }
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,9 @@ pub(crate) const RESULTS: &str = "CRASH__RESULTS";
 pub(crate) const SERVICE: &str = "worker";
 pub(crate) const DURABLE: &str = "work";
 pub(crate) const CONSUMER: &str = "worker__work";
+/// The durable that does what the first one orders, and where its commands wait.
+pub(crate) const BY_ORDER: &str = "do";
+pub(crate) const QUEUE: &str = "CRASH__RESULTS__QUEUE";
 /// How long the stream of the effects knows an id where each message is to have one effect: not long enough to hide a
 /// second one.
 pub(crate) const FORGETS: Duration = Duration::from_millis(100);
@@ -36,6 +39,68 @@ pub(crate) struct JobDone {
     pub(crate) attempt: u32,
 }
 
+/// A durable command: what a job is done by where its handler does not do it itself.
+#[derive(Command, Serialize, Deserialize, JsonSchema, Debug)]
+#[command(subject = "crash.results.job.do", key = job)]
+pub(crate) struct DoJob {
+    pub(crate) job: String,
+}
+
+/// How a worker comes to its effects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Way {
+    /// The handler of a job emits it.
+    #[default]
+    Alone,
+    /// A handler of batches stores it by itself, under the job as its id.
+    Batches,
+    /// The handler of a job sends a command, and the handler of that emits it.
+    ByOrder,
+}
+
+/// A stream, as one durable of the worker reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    Jobs,
+    Orders,
+}
+
+impl Source {
+    pub(crate) const fn stream(self) -> &'static str {
+        match self {
+            Self::Jobs => JOBS,
+            Self::Orders => QUEUE,
+        }
+    }
+
+    pub(crate) const fn durable(self) -> &'static str {
+        match self {
+            Self::Jobs => DURABLE,
+            Self::Orders => BY_ORDER,
+        }
+    }
+
+    pub(crate) fn consumer(self) -> String {
+        format!("{SERVICE}__{}", self.durable())
+    }
+
+    pub(crate) fn of(stream: &str) -> Option<Self> {
+        [Self::Jobs, Self::Orders]
+            .into_iter()
+            .find(|source| source.stream() == stream)
+    }
+}
+
+impl Way {
+    /// What is read this way.
+    pub(crate) const fn sources(self) -> &'static [Source] {
+        match self {
+            Self::Alone | Self::Batches => &[Source::Jobs],
+            Self::ByOrder => &[Source::Jobs, Source::Orders],
+        }
+    }
+}
+
 /// What becomes of a job when its handler is given it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -47,6 +112,8 @@ pub(crate) enum Kind {
     Late,
     /// It is rejected.
     Reject,
+    /// It is rejected until what it needs is mended.
+    Mend,
     /// It fails by an error that a rule discards.
     Discard,
     /// It fails for ever.
@@ -66,11 +133,12 @@ pub(crate) enum End {
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Fine, "fine"),
         (Self::Once, "once"),
         (Self::Late, "late"),
         (Self::Reject, "reject"),
+        (Self::Mend, "mend"),
         (Self::Discard, "discard"),
         (Self::Never, "never"),
         (Self::Abort, "abort"),
@@ -115,7 +183,7 @@ impl Kind {
 
     pub(crate) fn end(self) -> End {
         match self {
-            Self::Fine | Self::Once | Self::Late | Self::Hang => End::Handled,
+            Self::Fine | Self::Once | Self::Late | Self::Hang | Self::Mend => End::Handled,
             Self::Discard => End::Discarded,
             Self::Reject | Self::Never | Self::Abort => End::Letter,
         }

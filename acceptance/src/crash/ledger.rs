@@ -11,15 +11,26 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use crate::jobs::Source;
+
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// The handler was given a job.
     Begins { number: usize, attempt: u32 },
-    /// The handler is done with it, `well` or not. Where jobs are ordered by key, and nowhere else.
-    Ends { number: usize, well: bool },
+    /// A handler is done with the message at this place of its stream, `well` or not.
+    Ends {
+        number: usize,
+        source: Source,
+        sequence: u64,
+        well: bool,
+    },
     /// The worker is the active one from now on.
     Leads,
+    /// The worker stands still.
+    Freezes,
+    /// It goes on.
+    Thaws,
     /// The worker was killed, and is gone.
     Dies,
     /// The worker was asked to end, and has.
@@ -72,11 +83,15 @@ impl Line {
                 number: number.parse().ok()?,
                 attempt: attempt.parse().ok()?,
             },
-            ["ends", number, well] => What::Ends {
+            ["ends", number, stream, sequence, well] => What::Ends {
                 number: number.parse().ok()?,
+                source: Source::of(stream)?,
+                sequence: sequence.parse().ok()?,
                 well: well.parse().ok()?,
             },
             ["leads"] => What::Leads,
+            ["freezes"] => What::Freezes,
+            ["thaws"] => What::Thaws,
             ["dies"] => What::Dies,
             ["stops"] => What::Stops,
             _ => return None,
@@ -89,8 +104,15 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begins { number, attempt } => write!(f, "begins {number} {attempt}"),
-            Self::Ends { number, well } => write!(f, "ends {number} {well}"),
+            Self::Ends {
+                number,
+                source,
+                sequence,
+                well,
+            } => write!(f, "ends {number} {} {sequence} {well}", source.stream()),
             Self::Leads => f.write_str("leads"),
+            Self::Freezes => f.write_str("freezes"),
+            Self::Thaws => f.write_str("thaws"),
             Self::Dies => f.write_str("dies"),
             Self::Stops => f.write_str("stops"),
         }

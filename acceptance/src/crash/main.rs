@@ -26,6 +26,8 @@ mod report;
 #[cfg(unix)]
 mod run;
 #[cfg(unix)]
+mod watch;
+#[cfg(unix)]
 mod worker;
 #[cfg(unix)]
 mod world;

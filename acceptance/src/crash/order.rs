@@ -1,6 +1,9 @@
 //! The audit of order: what the ledger of the workers says of the jobs of each key, against their order in the stream.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use crate::{
     books::{Books, Entry},
@@ -48,6 +51,11 @@ struct Audit<'a> {
     terms: Vec<Term>,
     /// Who is the active one.
     active: Option<&'a str>,
+    /// What a worker ran when it was made to stand still: it may end beside the next one's run, and settles nothing.
+    late: BTreeSet<(&'a str, usize)>,
+    /// The keys of which a worker has run something since it goes on and is not the active one: of each it may have been
+    /// just about to begin one job.
+    thawed: BTreeMap<&'a str, BTreeSet<usize>>,
     faults: BTreeMap<&'static str, Vec<String>>,
 }
 
@@ -99,14 +107,20 @@ impl<'a> Audit<'a> {
             done: BTreeMap::new(),
             terms: vec![Term::default()],
             active: None,
+            late: BTreeSet::new(),
+            thawed: BTreeMap::new(),
             faults: BTreeMap::new(),
         }
     }
 
     fn hear(&mut self, position: usize, line: &'a Line) {
         match line.what {
+            What::Begins { number, .. } if self.was_about_to(number, &line.worker) => {
+                self.late.insert((&line.worker, number));
+            }
             What::Begins { number, .. } => self.begins(number, line),
-            What::Ends { number, well } => {
+            What::Ends { number, .. } if self.late.remove(&(line.worker.as_str(), number)) => {}
+            What::Ends { number, well, .. } => {
                 let worker = &line.worker;
                 let open = &mut self.keys[number % KEYS].open;
                 open.retain(|(by, job)| (by, *job) != (worker, number));
@@ -118,12 +132,27 @@ impl<'a> Audit<'a> {
             }
             What::Leads => {
                 self.active = Some(&line.worker);
+                self.thawed.remove(line.worker.as_str());
                 let worker = line.worker.clone();
                 self.terms.push(Term {
                     worker,
                     ..Term::default()
                 });
                 self.keys.iter_mut().for_each(|key| key.reached = None);
+            }
+            What::Freezes => {
+                for key in &mut self.keys {
+                    let (late, open) = std::mem::take(&mut key.open)
+                        .into_iter()
+                        .partition(|(by, _)| *by == line.worker);
+                    key.open = open;
+                    let late: Vec<(String, usize)> = late;
+                    self.late
+                        .extend(late.into_iter().map(|(_, job)| (line.worker.as_str(), job)));
+                }
+            }
+            What::Thaws => {
+                self.thawed.insert(&line.worker, BTreeSet::new());
             }
             What::Dies => {
                 for key in &mut self.keys {
@@ -135,6 +164,13 @@ impl<'a> Audit<'a> {
                 own.for_each(|term| term.stopped = true);
             }
         }
+    }
+
+    /// Whether a worker that stood still, and was overtaken, had this run before it: one of each key at most.
+    fn was_about_to(&mut self, number: usize, worker: &str) -> bool {
+        let is_active = self.active == Some(worker);
+        let begun = self.thawed.get_mut(worker).filter(|_| !is_active);
+        begun.is_some_and(|begun| begun.insert(number % KEYS))
     }
 
     fn begins(&mut self, number: usize, line: &Line) {

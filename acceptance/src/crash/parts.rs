@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 pub(crate) mod abort;
+pub(crate) mod batch;
 pub(crate) mod cluster;
+pub(crate) mod commands;
 pub(crate) mod deploys;
 pub(crate) mod memory;
 pub(crate) mod once;
 pub(crate) mod ordered;
 pub(crate) mod outage;
+pub(crate) mod replay;
 pub(crate) mod server;
 pub(crate) mod stopped;
 pub(crate) mod workers;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdin, Command},
@@ -83,9 +83,11 @@ impl Worker {
         Err(self.says(&format!("ended with {status} at a deployment")).into())
     }
 
-    /// Lets it stand still (SIGSTOP).
+    /// Lets it stand still (SIGSTOP); when this returns it does.
     pub(crate) fn freeze(&self) -> io::Result<()> {
-        Ok(kill_process(self.pid, Signal::STOP)?)
+        kill_process(self.pid, Signal::STOP)?;
+        waitpid(Some(self.pid), WaitOptions::UNTRACED)?;
+        Ok(())
     }
 
     /// Lets it go on (SIGCONT).

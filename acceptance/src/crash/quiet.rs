@@ -10,7 +10,7 @@ use tidewire::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::jobs::{CONSUMER, DURABLE, JOBS, SERVICE};
+use crate::jobs::{DURABLE, SERVICE, Way};
 
 /// Between two looks at a consumer.
 const LOOK: Duration = Duration::from_millis(50);
@@ -20,20 +20,29 @@ struct Left {
     pending: u64,
     unacknowledged: usize,
     parked: usize,
-    /// The consumer has counted all that its stream has.
+    /// Each consumer has counted all that its stream has.
     all_counted: bool,
 }
 
 impl Left {
-    async fn read(nats: &Connection) -> Result<Self, Box<dyn Error>> {
-        let stream = nats.jetstream().get_stream_no_info(JOBS).await?;
-        let info = stream.consumer_info(CONSUMER).await?;
-        Ok(Self {
-            pending: info.num_pending,
-            unacknowledged: info.num_ack_pending,
+    async fn read(nats: &Connection, way: Way) -> Result<Self, Box<dyn Error>> {
+        let mut left = Self {
+            pending: 0,
+            unacknowledged: 0,
             parked: parked(nats).await?.values().sum(),
-            all_counted: info.delivered.stream_sequence >= last_job(nats, &info).await,
-        })
+            all_counted: true,
+        };
+        for source in way.sources() {
+            // The second one is of letters that are replayed.
+            for stream in [source.stream(), &wire::service_stream(SERVICE)] {
+                let found = nats.jetstream().get_stream_no_info(stream).await?;
+                let info = found.consumer_info(source.consumer()).await?;
+                left.pending += info.num_pending;
+                left.unacknowledged += info.num_ack_pending;
+                left.all_counted &= info.delivered.stream_sequence >= last(nats, stream, &info).await;
+            }
+        }
+        Ok(left)
     }
 }
 
@@ -54,19 +63,24 @@ impl fmt::Display for Left {
 
 /// Waits until nothing is pending, nothing unacknowledged and nothing parked, for as long as what is left becomes less
 /// within that time.
-pub(crate) async fn quiet(nats: &Connection, within: Duration) -> Result<(), String> {
-    wait(nats, within, |left| left.parked).await
+pub(crate) async fn quiet(nats: &Connection, way: Way, within: Duration) -> Result<(), String> {
+    wait(nats, way, within, |left| left.parked).await
 }
 
 /// The same, but for what is parked: that waits in the service's own stream.
 pub(crate) async fn quiet_but_parked(nats: &Connection, within: Duration) -> Result<(), String> {
-    wait(nats, within, |_| 0).await
+    wait(nats, Way::Alone, within, |_| 0).await
 }
 
-async fn wait(nats: &Connection, within: Duration, parked: fn(&Left) -> usize) -> Result<(), String> {
+async fn wait(
+    nats: &Connection,
+    way: Way,
+    within: Duration,
+    parked: fn(&Left) -> usize,
+) -> Result<(), String> {
     let (mut least, mut deadline) = (u64::MAX, Instant::now() + within);
     loop {
-        let state = match Left::read(nats).await {
+        let state = match Left::read(nats, way).await {
             Ok(left) => {
                 let waiting = left.unacknowledged + parked(&left);
                 let sum = left.pending + u64::try_from(waiting).unwrap_or(u64::MAX);
@@ -103,12 +117,12 @@ pub(crate) async fn parked(nats: &Connection) -> Result<BTreeMap<String, usize>,
 
 /// The sequence of the last message that the consumer's filter matches: a message is confirmed to its publisher a moment
 /// before the consumer counts it. Out of reach where it cannot be read.
-async fn last_job(nats: &Connection, info: &Info) -> u64 {
+async fn last(nats: &Connection, stream: &str, info: &Info) -> u64 {
     let mut last = 0;
     let config = &info.config;
     let filters = config.filter_subjects.iter().chain([&config.filter_subject]);
     for filter in filters.filter(|filter| !filter.is_empty()) {
-        let Ok(stream) = nats.jetstream().get_stream_no_info(JOBS).await else {
+        let Ok(stream) = nats.jetstream().get_stream_no_info(stream).await else {
             return u64::MAX;
         };
         last = match stream.get_last_raw_message_by_subject(filter).await {

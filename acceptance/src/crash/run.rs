@@ -6,14 +6,17 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::time::timeout;
 
 use crate::{
-    parts::{abort, cluster, deploys, memory, once, ordered, outage, server, stopped, workers},
+    parts::{
+        abort, batch, cluster, commands, deploys, memory, once, ordered, outage, replay, server, stopped,
+        workers,
+    },
     report::Report,
     worker,
 };
 
 /// The end of a run that hangs where no nearer limit ends it.
 const OVERALL: Duration = Duration::from_secs(2 * 3600);
-const OVERALL_SMALL: Duration = Duration::from_secs(900);
+const OVERALL_SMALL: Duration = Duration::from_secs(1800);
 
 /// Kills workers and servers under load, and audits what became of every message.
 #[derive(Debug, Parser)]
@@ -46,6 +49,12 @@ enum Part {
     Once,
     /// Jobs of one key one after the other, whoever is killed.
     Ordered,
+    /// Jobs are done by durable commands that their handler sends.
+    Commands,
+    /// Jobs are handled in batches.
+    Batch,
+    /// Dead letters are given back to their handler, which is killed.
+    Replay,
     /// A message aborts the process that handles it.
     Abort,
     /// The one server is killed under load.
@@ -128,6 +137,9 @@ async fn run_parts(arguments: &Arguments, report: &mut Report) {
             Part::Workers => ("workers", workers::run(report, scale).await),
             Part::Once => ("once", once::run(report, scale).await),
             Part::Ordered => ("ordered", ordered::run(report, scale).await),
+            Part::Commands => ("commands", commands::run(report, scale).await),
+            Part::Batch => ("batch", batch::run(report, scale).await),
+            Part::Replay => ("replay", replay::run(report, scale).await),
             Part::Abort => ("abort", abort::run(report, scale).await),
             Part::Server => ("server", server::run(report, scale).await),
             Part::Cluster => ("cluster", cluster::run(report, scale).await),

@@ -1,4 +1,6 @@
-//! The process that dies: a service with one durable, run by the hidden command `crash worker`.
+//! The process that dies: a service with one durable, or two, run by the hidden command `crash worker`.
+
+mod noted;
 
 use std::{
     error::Error,
@@ -9,8 +11,9 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use tidewire::prelude::*;
+use tidewire::{Connection, Durable, async_nats::jetstream::message::PublishMessage, prelude::*};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::sleep,
@@ -19,29 +22,37 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     hook::{Death, Hook},
-    jobs::{DURABLE, FORGETS, JobDone, JobPosted, Kind, SERVICE},
-    ledger::{Ledger, What},
+    jobs::{BY_ORDER, DURABLE, DoJob, FORGETS, JobDone, JobPosted, Kind, SERVICE, Way},
+    ledger::Ledger,
 };
+use noted::Noted;
 
 /// Longer than a message that failed is held in hand: it is parked, and what follows it in its key.
 const LATE: Duration = Duration::from_secs(11);
+
+/// How many events a batch has at most, and how long they are gathered.
+const BATCH: usize = 20;
+const GATHERS: Duration = Duration::from_millis(20);
 
 /// What one worker is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Options {
     pub(crate) url: String,
     pub(crate) name: String,
-    /// Where every run is written down before it begins; none where there are too many.
-    pub(crate) runs: Option<PathBuf>,
+    /// Where every run is written down, before it begins and when it has ended.
+    pub(crate) runs: PathBuf,
     /// While this file is there the gateway is down.
     pub(crate) gateway: Option<PathBuf>,
+    /// While this file is there jobs of the kind [`Kind::Mend`] succeed.
+    pub(crate) mended: PathBuf,
+    pub(crate) way: Way,
     pub(crate) death: Option<Death>,
     pub(crate) replicas: usize,
     /// One effect for one message, though the stream of the effects forgets ids after a tenth of a second.
     pub(crate) once: bool,
     /// The data of every effect are stored beside it, as those of a large one.
     pub(crate) claims: bool,
-    /// Jobs of one key one after the other; when they end is written down too.
+    /// Jobs of one key one after the other.
     pub(crate) ordered: bool,
     pub(crate) concurrency: usize,
     pub(crate) attempts: u32,
@@ -56,20 +67,11 @@ pub(crate) struct Options {
 #[error("a rule discards this")]
 struct Unwanted;
 
-/// What the handler needs.
+/// What the handlers need.
 #[derive(Clone, Debug)]
 struct Bench {
     options: Arc<Options>,
-    runs: Option<Ledger>,
-}
-
-impl Bench {
-    fn note(&self, what: What) -> Result<(), Failure> {
-        match &self.runs {
-            Some(ledger) => ledger.note(&self.options.name, what).or_retry(),
-            None => Ok(()),
-        }
-    }
+    nats: Connection,
 }
 
 async fn work(
@@ -78,16 +80,62 @@ async fn work(
     Attempt(attempt): Attempt,
     Event(JobPosted { job, .. }): Event<JobPosted>,
 ) -> Result<(), Failure> {
-    let (kind, number) = Kind::of(&job).ok_or("no job of ours").or_reject()?;
-    bench.note(What::Begins { number, attempt })?;
-    let outcome = try_to(kind, attempt, &bench).await;
-    if bench.options.ordered {
-        let well = outcome.is_ok();
-        bench.note(What::Ends { number, well })?;
-    }
-    outcome?;
+    try_to(kind_of(&job)?, attempt, &bench).await?;
     done.emit(JobDone { job, attempt });
     Ok(())
+}
+
+async fn order(
+    State(bench): State<Bench>,
+    orders: Dispatch<DoJob>,
+    Attempt(attempt): Attempt,
+    Event(JobPosted { job, .. }): Event<JobPosted>,
+) -> Result<(), Failure> {
+    try_to(kind_of(&job)?, attempt, &bench).await?;
+    orders.dispatch(DoJob { job });
+    Ok(())
+}
+
+/// One in a few orders fails at first, as its job did.
+async fn do_ordered(
+    done: Emit<JobDone>,
+    Attempt(attempt): Attempt,
+    Command(DoJob { job }): Command<DoJob>,
+) -> Result<(), Failure> {
+    if kind_of(&job)? == Kind::Once && attempt == 1 {
+        Err("the first attempt fails").or_retry()?;
+    }
+    done.emit(JobDone { job, attempt });
+    Ok(())
+}
+
+/// A batch does not know its attempts: beside others, those fail whose first attempt is to.
+async fn work_in_batch(
+    State(bench): State<Bench>,
+    Batch(jobs): Batch<JobPosted>,
+) -> Vec<Result<(), Failure>> {
+    let attempt = if jobs.len() > 1 { 1 } else { 2 };
+    let each = jobs.iter().map(|JobPosted { job, .. }| async {
+        try_to(kind_of(job)?, attempt, &bench).await?;
+        store(&bench.nats, job).await
+    });
+    join_all(each).await
+}
+
+/// A batch emits nothing; what it does itself it must do so that twice is once.
+async fn store(nats: &Connection, job: &str) -> Result<(), Failure> {
+    let subject = format!("crash.results.job.done.{job}");
+    let effect = PublishMessage::build()
+        .message_id(job)
+        .payload(job.to_owned().into());
+    let published = nats.jetstream().send_publish(subject, effect).await;
+    published.or_retry()?.await.or_retry()?;
+    Ok(())
+}
+
+fn kind_of(job: &str) -> Result<Kind, Failure> {
+    let (kind, _) = Kind::of(job).ok_or("no job of ours").or_reject()?;
+    Ok(kind)
 }
 
 async fn try_to(kind: Kind, attempt: u32, bench: &Bench) -> Result<(), Failure> {
@@ -105,10 +153,11 @@ async fn try_to(kind: Kind, attempt: u32, bench: &Bench) -> Result<(), Failure> 
         Kind::Late if attempt == 2 => Err("the second attempt fails").or_retry_after(LATE)?,
         Kind::Never => Err("it always fails").or_retry()?,
         Kind::Reject => Err("it is not wanted").or_reject()?,
+        Kind::Mend if !bench.options.mended.exists() => Err("it is not mended yet").or_reject()?,
         Kind::Discard => Err(Unwanted).or_retry()?,
         Kind::Abort => std::process::abort(),
         Kind::Hang => sleep(bench.options.hangs).await,
-        Kind::Fine | Kind::Once | Kind::Late => {}
+        Kind::Fine | Kind::Once | Kind::Late | Kind::Mend => {}
     }
     Ok(())
 }
@@ -116,42 +165,45 @@ async fn try_to(kind: Kind, attempt: u32, bench: &Bench) -> Result<(), Failure> 
 /// Works until SIGTERM, or until whoever started it is gone.
 #[expect(clippy::print_stdout, reason = "who started it waits for this line")]
 pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let runs = options.runs.as_deref().map(Ledger::open).transpose()?;
-    let ledger = runs.clone().filter(|_| options.ordered);
-    let ledger = ledger.map(|ledger| (options.name.clone(), ledger));
-    tracing::subscriber::set_global_default(Hook::new(options.death.clone(), ledger))?;
+    let ledger = Ledger::open(&options.runs)?;
+    let noted = Noted {
+        ledger: ledger.clone(),
+        worker: options.name.clone(),
+    };
+    let leads = options.ordered.then(|| (options.name.clone(), ledger));
+    tracing::subscriber::set_global_default(Hook::new(options.death.clone(), leads))?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let durable = durable(DURABLE, work)
-        .concurrency(options.concurrency)
-        .ack_wait(options.ack_wait)
-        .retry(Retry::fixed(Duration::from_millis(100)).max_attempts(options.attempts))
-        .on_error::<Unwanted>(Then::Discard);
-    let durable = if options.ordered {
-        durable.ordered_by_key()
-    } else {
-        durable
-    };
     let context = Context::new("crash.results").replicas(options.replicas);
-    let (durable, context) = if options.once {
-        (durable.effectively_once(), context.duplicate_window(FORGETS))
+    let context = if options.once {
+        context.duplicate_window(FORGETS)
     } else {
-        (durable, context)
+        context
     };
+    let nats = tidewire::connect(&options.url).await?;
     let options = Arc::new(options);
     let service = Service::new(SERVICE, env!("CARGO_PKG_VERSION"))
         .state(Bench {
             options: options.clone(),
-            runs,
+            nats: nats.clone(),
         })
-        .context(context)
-        .on(durable);
+        .context(context);
+    let service = match options.way {
+        Way::Alone => service.on(as_told(durable(DURABLE, work), &options, noted)),
+        Way::Batches => {
+            let handler = as_told(durable(DURABLE, work_in_batch), &options, noted);
+            service.publishes::<JobDone>().on_batch(BATCH, GATHERS, handler)
+        }
+        Way::ByOrder => service
+            .on(as_told(durable(DURABLE, order), &options, noted.clone()))
+            .on(as_told(durable(BY_ORDER, do_ordered), &options, noted)),
+    };
     let service = if options.claims {
         // Every effect has more than one byte.
         service.claim_check_above(1)
     } else {
         service
     };
-    let running = service.start(tidewire::connect(&options.url).await?).await?;
+    let running = service.start(nats).await?;
     println!("ready");
     let alone = CancellationToken::new();
     let orphaned = alone.clone();
@@ -168,4 +220,18 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     running.stop().await?;
     Ok(())
+}
+
+fn as_told<H, T>(durable: Durable<H, T>, options: &Options, noted: Noted) -> Durable<H, T> {
+    let durable = durable
+        .concurrency(options.concurrency)
+        .ack_wait(options.ack_wait)
+        .retry(Retry::fixed(Duration::from_millis(100)).max_attempts(options.attempts))
+        .on_error::<Unwanted>(Then::Discard)
+        .layer(noted);
+    match (options.ordered, options.once) {
+        (true, _) => durable.ordered_by_key(),
+        (false, true) => durable.effectively_once(),
+        (false, false) => durable,
+    }
 }

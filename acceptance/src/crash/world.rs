@@ -13,7 +13,7 @@ use tidewire_server::{Cluster, Server};
 
 use crate::{
     books::Books,
-    jobs::{CONSUMER, JOBS, JobPosted, Kind},
+    jobs::{CONSUMER, JOBS, JobPosted, Kind, Way},
     ledger::{self, Ledger, Line, What},
     load::{Load, Posted, post},
     process::Worker,
@@ -38,6 +38,7 @@ pub(crate) struct World {
     once: bool,
     /// Whether the data of every effect are stored beside it.
     claims: bool,
+    way: Way,
     /// Whether jobs of one key are handled one after the other.
     ordered: bool,
     source: Running,
@@ -65,6 +66,11 @@ impl World {
         Self { claims: true, ..self }
     }
 
+    /// The same, and its workers come to their effects this way.
+    pub(crate) fn by(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+
     /// The same; its jobs share keys, and its workers handle those of one key one after the other.
     pub(crate) fn ordered(self) -> Self {
         Self {
@@ -87,6 +93,7 @@ impl World {
             replicas,
             once: false,
             claims: false,
+            way: Way::Alone,
             ordered: false,
             source,
             started: AtomicUsize::new(0),
@@ -101,8 +108,10 @@ impl World {
         Options {
             url: self.servers.url(),
             name: format!("w{number}"),
-            runs: Some(self.runs()),
+            runs: self.runs(),
             gateway: None,
+            mended: self.mended(),
+            way: self.way,
             death: None,
             replicas: self.replicas,
             once: self.once,
@@ -124,6 +133,11 @@ impl World {
     /// Where every worker writes down each run.
     pub(crate) fn runs(&self) -> PathBuf {
         self.folder.path().join("runs")
+    }
+
+    /// The file that tells workers that what was broken is mended.
+    pub(crate) fn mended(&self) -> PathBuf {
+        self.file("mended")
     }
 
     /// A file for a part's own use.
@@ -165,12 +179,18 @@ impl World {
 
     /// Waits until all is quiet, as long as anything moves within that time.
     pub(crate) async fn quiet(&self, within: Duration) -> Result<(), String> {
-        quiet(&self.nats, within).await
+        quiet(&self.nats, self.way, within).await
+    }
+
+    /// The books as the streams are now.
+    pub(crate) async fn books_now(&self) -> Result<Books, Box<dyn Error>> {
+        Books::read(&self.nats, self.way, &self.posted, &self.lines()?).await
     }
 
     /// Waits until all is quiet, and opens the books.
     pub(crate) async fn books(&self, within: Duration) -> Result<Books, Box<dyn Error>> {
-        let books = Books::once_quiet(&self.nats, &self.posted, &self.runs(), within).await?;
+        let unquiet = self.quiet(within).await.err();
+        let books = self.books_now().await?.unless_quiet(unquiet);
         if self.once {
             return books.with_one_effect(&self.nats).await;
         }
@@ -179,7 +199,7 @@ impl World {
 }
 
 impl Servers {
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self {
             Self::One(server) => server.url(),
             Self::Three(cluster) => cluster.url(),

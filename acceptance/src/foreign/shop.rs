@@ -97,7 +97,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<String, Box<d
 /// Runs one service until this process is killed.
 pub(crate) async fn serve(service: &str) -> Result<(), Box<dyn Error>> {
     let _flush = tidewire_shop::log_to_stderr(service);
-    let nats = tidewire::connect(tidewire_shop::nats_url()).await?;
+    let nats = tidewire_shop::connect(service).await?;
     match service {
         "inventory" => {
             run(

@@ -1,5 +1,5 @@
 use super::*;
-use crate::jobs::Kind;
+use crate::jobs::{Kind, Source};
 
 /// Four jobs of the first key, the third of which is rejected.
 const JOBS: [usize; 4] = [0, KEYS, 2 * KEYS, 3 * KEYS];
@@ -36,12 +36,16 @@ fn ledger(text: &str) -> Vec<Line> {
             [_, "leads"] => What::Leads,
             [_, "dies"] => What::Dies,
             [_, "stops"] => What::Stops,
+            [_, "freezes"] => What::Freezes,
+            [_, "thaws"] => What::Thaws,
             [_, "begins", number] => What::Begins {
                 number: job(number),
                 attempt: 1,
             },
             [_, word, number] => What::Ends {
                 number: job(number),
+                source: Source::Jobs,
+                sequence: 1,
                 well: word == "well",
             },
             _ => panic!("{line}"),
@@ -63,6 +67,9 @@ fn one_after_the_other_is_no_fault_and_neither_is_what_a_crash_runs_again() {
     assert_eq!(found(whole), Vec::<String>::new());
     let killed = "a leads, a begins 0, a well 0, a begins 1, a dies, b leads, b begins 0, b well 0, b begins 1, b well 1";
     assert_eq!(found(killed), Vec::<String>::new());
+    let frozen = "a leads, a begins 0, a freezes, b leads, b begins 0, b well 0, b begins 1, a thaws, a begins 1, a well 0, \
+                  b well 1, a well 1";
+    assert_eq!(found(frozen), Vec::<String>::new());
 }
 
 #[test]
@@ -70,6 +77,11 @@ fn each_broken_promise_is_named() {
     let broken = [
         (NOT_ACTIVE, "a begins 0"),
         (NOT_ACTIVE, "a leads, b leads, a begins 0"),
+        // It stood still, and had one run before it.
+        (
+            NOT_ACTIVE,
+            "a leads, a freezes, b leads, a thaws, a begins 0, a well 0, a begins 1",
+        ),
         (BESIDE, "a leads, a begins 0, a begins 0"),
         (BESIDE, "a leads, a begins 0, b leads, b begins 0"),
         (

@@ -28,16 +28,7 @@ pub(super) async fn killed_under(report: &mut Report, part: &str, mut world: Wor
         world.worker(&world.options()).await?,
     ];
     for _ in 0..kills {
-        // So long the load runs on three nodes, and then on two.
-        sleep(Duration::from_secs(1)).await;
-        let leader = current_leader(&world).await?;
-        if let Servers::Three(cluster) = &mut world.servers {
-            cluster.node_mut(leader).kill()?;
-            cluster.wait_ready()?;
-            sleep(Duration::from_secs(2)).await;
-            cluster.node_mut(leader).restart()?;
-            cluster.wait_ready()?;
-        }
+        kill_leader(&mut world).await?;
     }
     load.stop().await;
     let books = world.books(QUIET_WITHIN).await?;
@@ -50,6 +41,21 @@ pub(super) async fn killed_under(report: &mut Report, part: &str, mut world: Wor
         &books,
         None,
     );
+    Ok(())
+}
+
+/// The leader is killed, and joins the others again.
+pub(super) async fn kill_leader(world: &mut World) -> Result<(), Box<dyn Error>> {
+    // So long the load runs on three nodes, and then on two.
+    sleep(Duration::from_secs(1)).await;
+    let leader = current_leader(world).await?;
+    if let Servers::Three(cluster) = &mut world.servers {
+        cluster.node_mut(leader).kill()?;
+        cluster.wait_ready()?;
+        sleep(Duration::from_secs(2)).await;
+        cluster.node_mut(leader).restart()?;
+        cluster.wait_ready()?;
+    }
     Ok(())
 }
 

@@ -19,7 +19,6 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     let world = World::alone().await?;
     world.post(scale.pick(1_000_000, 50_000), |_| Kind::Fine).await?;
     let slow = Options {
-        runs: None,
         concurrency: 64,
         takes: Duration::from_millis(5),
         ack_wait: Duration::from_secs(30),

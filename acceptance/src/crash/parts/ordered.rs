@@ -9,9 +9,9 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::QUIET_WITHIN;
+use super::{QUIET_WITHIN, cluster, workers::DIES_WITHIN};
 use crate::{
-    books::Books,
+    hook::Death,
     jobs::{KEYS, Kind, key_of},
     ledger::What,
     order,
@@ -30,22 +30,43 @@ const PER_SECOND: u32 = 150;
 const PARKED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The steps that the framework takes in order alone: of the lease, and of what is parked.
+const STEPS: [&str; 6] = [
+    "lease taken",
+    "lease renewed",
+    "term begun",
+    "parked",
+    "fetched",
+    "taken out",
+];
+/// A lease lasts a second.
+const STANDS_STILL: Duration = Duration::from_secs(3);
+/// How long it may take until somebody is the active one.
+const LEADS_WITHIN: Duration = Duration::from_secs(20);
+
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     workers_killed(report, scale).await?;
-    server_killed(report, scale).await
+    at_every_step(report, scale).await?;
+    stand_still(report, scale).await?;
+    server_killed(report, scale).await?;
+    leader_killed(report, scale).await
 }
 
 /// A worker and its name.
 type Named = (String, Worker);
 
-async fn start(world: &World) -> Result<Named, Box<dyn Error>> {
-    let options = Options {
+fn options(world: &World) -> Options {
+    Options {
         // A lease lasts a second.
         ack_wait: Duration::from_secs(6),
         // Some are killed while a job is run for the last time, and healthy ones must not be charged with it.
         attempts: 5,
         ..world.options()
-    };
+    }
+}
+
+async fn start(world: &World) -> Result<Named, Box<dyn Error>> {
+    let options = options(world);
     Ok((options.name.clone(), world.worker(&options).await?))
 }
 
@@ -80,7 +101,7 @@ async fn workers_killed(report: &mut Report, scale: Scale) -> Outcome {
     let unquiet = quiet_but_parked(&world.nats, QUIET_WITHIN).await.err();
     stop(&world, workers).await?;
     let unquiet = unquiet.or(quiet_but_parked(&world.nats, LOOK).await.err());
-    let middle = Books::read(&world.nats, &world.posted, &world.runs()).await?;
+    let middle = world.books_now().await?;
     let waiting = middle.sums().parked;
     let faults = [
         stuck,
@@ -103,6 +124,113 @@ async fn workers_killed(report: &mut Report, scale: Scale) -> Outcome {
         "the same, until none is parked",
         &books,
         order::faults(&world.lines()?, &books),
+    );
+    Ok(())
+}
+
+/// One worker after the other, each of which is killed at a step; what it has parked is there for the next one.
+async fn at_every_step(report: &mut Report, scale: Scale) -> Outcome {
+    let kills = scale.times(3, 1);
+    let world = World::alone().await?.ordered();
+    world.post(BACKLOG, Kind::in_turns).await?;
+    let load = world.load(PER_SECOND, Kind::in_turns);
+    for _ in 0..kills {
+        for step in STEPS {
+            let mut options = options(&world);
+            options.death = Some(Death {
+                step: step.to_owned(),
+                count: 1,
+            });
+            let mut worker = world.worker(&options).await?;
+            worker.dies(DIES_WITHIN).await?;
+            world.note(&options.name, What::Dies)?;
+        }
+    }
+    load.stop().await;
+    let workers = [start(&world).await?, start(&world).await?];
+    let books = world.books(QUIET_WITHIN).await?;
+    stop(&world, workers).await?;
+    report.row(
+        "ordered",
+        &format!(
+            "{kills} × SIGKILL at each of {} steps of lease and parking",
+            STEPS.len()
+        ),
+        &books,
+        order::faults(&world.lines()?, &books),
+    );
+    Ok(())
+}
+
+/// The active one stands still for three leases: the other one takes over, and what the first one still runs is late.
+async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
+    let stops = scale.times(5, 1);
+    let world = World::alone().await?.ordered();
+    world.post(BACKLOG, Kind::in_turns).await?;
+    let load = world.load(PER_SECOND, Kind::in_turns);
+    let workers = [start(&world).await?, start(&world).await?];
+    let stuck = others_go_on(&world).await?;
+    for _ in 0..stops {
+        let active = leader(&world, |_| true).await?;
+        let found = workers.iter().find(|(name, _)| *name == active);
+        let (name, worker) = found.ok_or("a stranger is the active one")?;
+        worker.freeze()?;
+        world.note(name, What::Freezes)?;
+        sleep(STANDS_STILL).await;
+        leader(&world, |next| next != name).await?;
+        // Before it can write anything itself.
+        world.note(name, What::Thaws)?;
+        worker.thaw()?;
+    }
+    load.stop().await;
+    let books = world.books(QUIET_WITHIN).await?;
+    stop(&world, workers).await?;
+    report.row(
+        "ordered",
+        &format!("{stops} × SIGSTOP of the active one for 3 leases"),
+        &books,
+        stuck.into_iter().chain(order::faults(&world.lines()?, &books)),
+    );
+    Ok(())
+}
+
+/// Who is the active one, once it is one of these.
+async fn leader(world: &World, is_it: impl Fn(&str) -> bool) -> Result<String, Box<dyn Error>> {
+    let deadline = Instant::now() + LEADS_WITHIN;
+    loop {
+        let lines = world.lines()?;
+        let last = lines.iter().rfind(|line| line.what == What::Leads);
+        if let Some(line) = last.filter(|line| is_it(&line.worker)) {
+            return Ok(line.worker.clone());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("nobody has taken over within {LEADS_WITHIN:?}").into());
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn leader_killed(report: &mut Report, scale: Scale) -> Outcome {
+    let kills = scale.times(20, 1);
+    let mut world = World::of_three().await?.ordered();
+    world.post(BACKLOG, Kind::in_turns).await?;
+    let load = world.load(PER_SECOND, Kind::in_turns);
+    let workers = [start(&world).await?, start(&world).await?];
+    let stuck = others_go_on(&world).await?;
+    let mut while_parked = 0;
+    for _ in 0..kills {
+        while_parked += u32::from(!parked(&world.nats).await?.is_empty());
+        cluster::kill_leader(&mut world).await?;
+    }
+    load.stop().await;
+    let books = world.books(QUIET_WITHIN).await?;
+    stop(&world, workers).await?;
+    let faults = [stuck, shows_nothing(while_parked)].into_iter().flatten();
+    report.row(
+        "ordered",
+        &format!("{kills} × SIGKILL of the leader of three, {while_parked} while some were parked"),
+        &books,
+        faults.chain(order::faults(&world.lines()?, &books)),
     );
     Ok(())
 }
@@ -153,7 +281,9 @@ async fn others_go_on(world: &World) -> Result<Option<String>, Box<dyn Error>> {
         since.retain(|key, _| now.contains_key(key));
         for (key, from) in &since {
             let well = lines[*from..].iter().filter_map(|line| match line.what {
-                What::Ends { number, well: true } => Some(key_of(number)),
+                What::Ends {
+                    number, well: true, ..
+                } => Some(key_of(number)),
                 _ => None,
             });
             let others: BTreeSet<_> = well.filter(|other| other != key).collect();

@@ -9,6 +9,7 @@ use crate::{
     jobs::Kind,
     report::{Outcome, Report},
     run::Scale,
+    watch::Watch,
     worker::Options,
     world::World,
 };
@@ -29,6 +30,7 @@ pub(super) async fn stand_still(report: &mut Report, part: &str, world: World, s
         ack_wait: ACK_WAIT,
         ..world.options()
     };
+    let watch = Watch::begin(&world.servers.url()).await?;
     let mut late = 0;
     for _ in 0..stops {
         world.post(60, Kind::mixed).await?;
@@ -54,10 +56,19 @@ pub(super) async fn stand_still(report: &mut Report, part: &str, world: World, s
         late += lines_with(&log, "the lease ran out")?;
     }
     let books = world.books(QUIET_WITHIN).await?;
-    let faults = [(late == 0).then(|| "no attempt was late: it shows nothing".to_owned())];
+    let watched = watch.end().await?;
+    let faults = [
+        (late == 0).then(|| "no attempt was late: it shows nothing".to_owned()),
+        (watched.taken_over == 0).then(|| "nothing was taken over: it shows nothing".to_owned()),
+        watched.faults(),
+    ];
     report.row(
         part,
-        &format!("{stops} × SIGSTOP for 3 ack waits; {late} late attempts settled nothing"),
+        &format!(
+            "{stops} × SIGSTOP for 3 ack waits; {late} late, {} of {} acks stale",
+            watched.stale(),
+            watched.settlements
+        ),
         &books,
         faults.into_iter().flatten(),
     );
@@ -67,6 +78,7 @@ pub(super) async fn stand_still(report: &mut Report, part: &str, world: World, s
 async fn hang(report: &mut Report, scale: Scale) -> Outcome {
     let world = World::alone().await?;
     let hangs = ACK_WAIT * scale.pick(10, 4);
+    let watch = Watch::begin(&world.servers.url()).await?;
     world
         .post(
             100,
@@ -94,12 +106,23 @@ async fn hang(report: &mut Report, scale: Scale) -> Outcome {
     for worker in workers {
         worker.stop().await?;
     }
-    let twice = books.fault("run more than once", |entry| entry.runs.len() != 1);
+    let watched = watch.end().await?;
+    let faults = [
+        books.fault("run more than once", |entry| entry.runs.len() != 1),
+        (watched.taken_over > 0)
+            .then(|| format!("delivered again while a handler had it: {}", watched.taken_over)),
+        watched.faults(),
+    ];
     report.row(
         "stopped",
-        &format!("5 handlers that take {} ack waits, two workers", hangs.as_secs()),
+        &format!(
+            "5 handlers that take {} ack waits; {} of {} acks stale",
+            hangs.as_secs(),
+            watched.stale(),
+            watched.settlements
+        ),
         &books,
-        twice,
+        faults.into_iter().flatten(),
     );
     Ok(())
 }

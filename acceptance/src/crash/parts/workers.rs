@@ -13,8 +13,7 @@ use crate::{
     world::World,
 };
 
-/// Every step that the framework tells of, but for two: `committed` is taken only where each message is to have one effect,
-/// and `data stored` only where data are stored beside their message. [`super::once`] has these as well.
+/// The steps that messages take everywhere. [`super::once`], [`super::ordered`] and [`super::replay`] have some more.
 pub(super) const STEPS: [&str; 10] = [
     "pulled",
     "in hand",
@@ -28,7 +27,7 @@ pub(super) const STEPS: [&str; 10] = [
     "settled",
 ];
 /// Of three hundred messages a second each step is taken by at least sixty.
-const DIES_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const DIES_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     at_every_step(report, scale).await?;

@@ -18,9 +18,11 @@ use crate::{
     shop,
 };
 
-/// The load: eight seconds of it.
+/// The load: eight seconds of it, or until promtool has seen it.
 const ORDERS: u64 = 240;
 const A_SECOND: u32 = 30;
+/// After so many orders all services have work.
+const UNDER_WAY: u64 = 60;
 /// How long the shop may take for the rest, and Prometheus to see the last of it.
 const QUIET_WITHIN: Duration = Duration::from_secs(60);
 const SEEN_WITHIN: Duration = Duration::from_secs(15);
@@ -54,16 +56,23 @@ pub(crate) async fn check(report: &mut Report, prometheus: &Prometheus) -> Outco
     Gateway::open(&nats).await?.set(Faults::bugs()).await?;
     let scraping = prometheus.scrape(&shop, folder.path(), &rules).await?;
     let storefront = Storefront::open(nats.clone()).await?;
-    storefront
-        .place_orders(A_SECOND, Some(ORDERS), std::future::pending())
-        .await;
-    for (process, service) in shop.iter().zip(shop::SERVICES) {
-        let text = shop::get(process.address, "/metrics").await?;
-        let said = prometheus.tool(&["check", "metrics"], &text).await?;
-        let what = format!("promtool finds nothing wrong with the metrics of {service}");
-        report.same(&what, &json!(""), &json!(said));
-    }
+    let mut under_load = Ok(Vec::new());
+    let looked_at = async {
+        placed(&storefront, UNDER_WAY).await;
+        under_load = complaints(prometheus, &shop).await;
+        placed(&storefront, ORDERS).await;
+    };
+    storefront.place_orders(A_SECOND, None, looked_at).await;
     quiet(&nats).await?;
+    for (when, found) in [
+        ("under load", under_load?),
+        ("after it", complaints(prometheus, &shop).await?),
+    ] {
+        for (service, said) in shop::SERVICES.iter().zip(found) {
+            let what = format!("promtool finds nothing wrong with the metrics of {service} {when}");
+            report.same(&what, &json!(""), &json!(said));
+        }
+    }
 
     let kept = Kept::read(&nats).await?;
     // What is compared is not nothing.
@@ -127,6 +136,23 @@ pub(crate) async fn check(report: &mut Report, prometheus: &Prometheus) -> Outco
     }
     storefront.close().await?;
     Ok(())
+}
+
+/// Returns once so many orders are placed.
+async fn placed(storefront: &Storefront, orders: u64) {
+    while (storefront.ledger().figures().asked as u64) < orders {
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What promtool complains of, by service.
+async fn complaints(prometheus: &Prometheus, shop: &[shop::Process]) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut complaints = Vec::new();
+    for process in shop {
+        let text = shop::get(process.address, "/metrics").await?;
+        complaints.push(prometheus.tool(&["check", "metrics"], &text).await?);
+    }
+    Ok(complaints)
 }
 
 /// Asks until the answer is as expected, for as long as a last scrape may take; gives back the last answer.

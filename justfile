@@ -20,6 +20,10 @@ fmt:
 clippy:
     .ci/run clippy
 
+# Without any feature, and with each one alone.
+features:
+    .ci/run features
+
 # The documentation, warnings being errors.
 doc:
     .ci/run doc
@@ -36,6 +40,19 @@ crash *flags:
 # Tidewire beside async-nats, in interleaved rounds; about a quarter of an hour: just bench --rounds 3 --small
 bench *flags:
     cargo run --release -p tidewire-bench -- run {{ flags }}
+
+# What traces cost, in the same way; a build of its own, since a log has more fields with the feature.
+bench-traces *flags:
+    cargo run --release -p tidewire-bench --features otlp -- run --only consume-1,consume-64 --sides silent,traced \
+        --rows bench/results/traces.jsonl {{ flags }}
+
+# Where the processor time goes, by `perf` on each side of one round: just profile --only publish
+profile *flags:
+    CARGO_PROFILE_RELEASE_DEBUG=line-tables-only cargo run --release -p tidewire-bench -- run --rounds 1 \
+        --rows target/profile/rows.jsonl --perf target/profile {{ flags }}
+    for file in target/profile/*.data; do \
+        echo "$file" && perf report --stdio --percent-limit 1 --sort comm,symbol --input "$file"; \
+    done
 
 # Writes the table of the last rows into the book.
 bench-page:

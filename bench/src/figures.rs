@@ -108,10 +108,10 @@ fn short(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidewire_ops::bench::{Measured, Workload};
+    use tidewire_ops::bench::{Measured, Usage, Workload};
 
     use super::*;
-    use crate::row::{Flavor, Machine, Side, Usage};
+    use crate::row::{Flavor, Machine, Side};
 
     fn row(workload: Workload, round: u32, side: Side, seconds: f64) -> Row {
         Row {

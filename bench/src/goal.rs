@@ -29,7 +29,7 @@ pub(crate) enum Limit {
     Under(f64),
 }
 
-pub(crate) const GOALS: [Goal; 13] = [
+pub(crate) const GOALS: [Goal; 15] = [
     rate("W1", Workload::Live, 0.95),
     rate("W2", Workload::Ask64, 1.1),
     p50("W2", Workload::Ask1, 1.05),
@@ -51,8 +51,7 @@ pub(crate) const GOALS: [Goal; 13] = [
         workload: Workload::Consume1,
         what: "memory",
         unit: "MB",
-        #[expect(clippy::cast_precision_loss, reason = "no process has 2^53 KiB")]
-        of: |row| Some(row.usage.peak as f64 * 1024.0 / 1e6),
+        of: |row| Some(row.usage.peak_megabytes()),
         sides: [Side::Tidewire, Side::Raw],
         limit: Limit::Under(15.0),
     },
@@ -60,6 +59,8 @@ pub(crate) const GOALS: [Goal; 13] = [
     cpu("W4", Workload::Consume1, [Side::Tidewire, Side::Silent], 1.05),
     cpu("W4", Workload::Consume64, [Side::Tidewire, Side::Silent], 1.05),
     cpu("W4", Workload::Consume1, [Side::Logged, Side::Silent], 1.05),
+    cpu("W4", Workload::Consume1, [Side::Traced, Side::Silent], 1.05),
+    cpu("W4", Workload::Consume64, [Side::Traced, Side::Silent], 1.05),
 ];
 
 const fn cpu(id: &'static str, workload: Workload, sides: [Side; 2], most: f64) -> Goal {
@@ -68,8 +69,7 @@ const fn cpu(id: &'static str, workload: Workload, sides: [Side; 2], most: f64) 
         workload,
         what: "processor time for a million",
         unit: "s",
-        #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 messages")]
-        of: |row| Some(row.usage.cpu * 1e6 / row.measured.messages as f64),
+        of: |row| Some(row.usage.cpu_for_a_million(row.measured.messages)),
         sides,
         limit: Limit::AtMost(most),
     }

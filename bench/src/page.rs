@@ -11,16 +11,16 @@ const PAGE: &str = "book/src/performance.md";
 const BEGIN: &str = "<!-- figures: written by `just bench-page` -->\n";
 const END: &str = "<!-- end of figures -->";
 
-pub(crate) fn write(rows: &Path) -> Result<(), BoxError> {
+pub(crate) fn write(rows: &Path, traces: &Path) -> Result<(), BoxError> {
     let page = fs::read_to_string(PAGE)
         .map_err(|error| format!("{PAGE}: {error}; run it at the root of the repository"))?;
-    Ok(fs::write(PAGE, with(&page, &figures::table(&row::read(rows)?))?)?)
+    Ok(fs::write(PAGE, with(&page, &tables(rows, traces)?)?)?)
 }
 
-pub(crate) fn check(rows: &Path) -> Result<(), BoxError> {
+pub(crate) fn check(rows: &Path, traces: &Path) -> Result<(), BoxError> {
     let page = fs::read_to_string(PAGE)
         .map_err(|error| format!("{PAGE}: {error}; run it at the root of the repository"))?;
-    if with(&page, &figures::table(&row::read(rows)?))? == page {
+    if with(&page, &tables(rows, traces)?)? == page {
         return Ok(());
     }
     Err(format!(
@@ -28,6 +28,16 @@ pub(crate) fn check(rows: &Path) -> Result<(), BoxError> {
         rows.display()
     )
     .into())
+}
+
+/// The table of the rows and, where they were measured, that of traces.
+fn tables(rows: &Path, traces: &Path) -> Result<String, BoxError> {
+    let mut text = figures::table(&row::read(rows)?);
+    if traces.exists() {
+        text.push('\n');
+        text += &figures::table(&row::read(traces)?);
+    }
+    Ok(text)
 }
 
 fn with(page: &str, table: &str) -> Result<String, BoxError> {

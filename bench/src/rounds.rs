@@ -20,6 +20,7 @@ use crate::{
     goal::GOALS,
     row::{self, Flavor, Machine, Row, Run, Side},
     side::Said,
+    traces::Sink,
 };
 
 #[derive(Debug, Args)]
@@ -33,16 +34,22 @@ pub(crate) struct RunArgs {
     /// These workloads alone: live, ask-64, ask-1, publish, consume-1, consume-64, latency
     #[arg(long, value_delimiter = ',')]
     only: Vec<Workload>,
+    /// These sides alone; otherwise all that the goals compare
+    #[arg(long, value_enum, value_delimiter = ',')]
+    sides: Vec<Side>,
     /// The tokio runtime of all sides
     #[arg(long, value_enum, default_value_t = Flavor::CurrentThread)]
     runtime: Flavor,
+    /// Record each run with `perf`, into a file of this folder
+    #[arg(long, value_name = "FOLDER")]
+    perf: Option<PathBuf>,
     /// Where the rows go
     #[arg(long, default_value = super::RESULTS)]
     rows: PathBuf,
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
-    let server = Server::start()?;
+    let (server, sink) = (Server::start()?, Sink::start()?);
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (nats, version) = runtime.block_on(async {
         let nats = tidewire::connect(server.url()).await?;
@@ -67,6 +74,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
         let messages = workload.messages() / if args.small { 20 } else { 1 };
         runtime.block_on(Box::pin(bench::prepare(&nats, workload, messages)))?;
         let mut sides = sides(workload);
+        sides.retain(|side| args.sides.is_empty() || args.sides.contains(side));
         for round in 1..=args.rounds {
             sides.rotate_left(1);
             for &side in &sides {
@@ -75,7 +83,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
                     runtime.block_on(Box::pin(bench::remove(&nats)))?;
                     runtime.block_on(Box::pin(bench::prepare(&nats, workload, messages)))?;
                 }
-                let Said { measured, usage } = start(args, side, workload, &server.url(), messages)?;
+                let Said { measured, usage } = start(args, side, workload, &server.url(), &sink, messages)?;
                 run.rows.push(Row {
                     workload,
                     round,
@@ -94,24 +102,47 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// All whom the goals of a workload compare.
+/// All whom the goals of a workload compare, as far as this program can be them.
 fn sides(workload: Workload) -> Vec<Side> {
     let goals = GOALS.iter().filter(|goal| goal.workload == workload);
     let sides: BTreeSet<_> = goals.flat_map(|goal| goal.sides).collect();
-    sides.into_iter().collect()
+    sides.into_iter().filter(|side| side.is_built()).collect()
 }
 
-fn start(args: &RunArgs, side: Side, workload: Workload, url: &str, messages: u64) -> Result<Said, BoxError> {
-    let output = Command::new(env::current_exe()?)
+fn start(
+    args: &RunArgs,
+    side: Side,
+    workload: Workload,
+    url: &str,
+    sink: &Sink,
+    messages: u64,
+) -> Result<Said, BoxError> {
+    let output = program(args, side, workload)?
         .args(["side", side.name(), workload.name()])
         .args(["--url", url, "--messages", &messages.to_string()])
         .args(["--runtime", args.runtime.name()])
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url())
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
         return Err(format!("{} of {workload} failed", side.name()).into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// This program, or `perf` that runs it: what was recorded in the last round is left.
+fn program(args: &RunArgs, side: Side, workload: Workload) -> Result<Command, BoxError> {
+    let this = env::current_exe()?;
+    let Some(folder) = &args.perf else {
+        return Ok(Command::new(this));
+    };
+    std::fs::create_dir_all(folder)?;
+    let mut perf = Command::new("perf");
+    perf.args(["record", "--quiet", "--freq", "999", "--output"])
+        .arg(folder.join(format!("{}-{workload}.data", side.name())))
+        .arg("--")
+        .arg(this);
+    Ok(perf)
 }
 
 /// On standard error, where the table is not.

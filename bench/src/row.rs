@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 use tidewire::BoxError;
-use tidewire_ops::bench::{Measured, Workload};
+use tidewire_ops::bench::{Measured, Usage, Workload};
 
 /// A whole run of the benchmarks.
 #[derive(Debug)]
@@ -46,17 +46,9 @@ pub(crate) struct Row {
     pub(crate) side: Side,
     #[serde(flatten)]
     pub(crate) measured: Measured,
+    /// Of its process from its first instruction to its last.
     #[serde(flatten)]
     pub(crate) usage: Usage,
-}
-
-/// What its process used from its first instruction to its last.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Usage {
-    /// Of the processors, in seconds.
-    pub(crate) cpu: f64,
-    /// The most memory that it had at once, in KiB.
-    pub(crate) peak: u64,
 }
 
 /// Who does the work.
@@ -69,6 +61,8 @@ pub(crate) enum Side {
     Silent,
     /// Without a recorder, and with a log of `tracing-subscriber` at its default level, which takes the span of each message.
     Logged,
+    /// Without a recorder, and with every span exported by OTLP. Built with the feature `otlp`, as all sides are then.
+    Traced,
     Raw,
 }
 
@@ -78,8 +72,14 @@ impl Side {
             Self::Tidewire => "tidewire",
             Self::Silent => "silent",
             Self::Logged => "logged",
+            Self::Traced => "traced",
             Self::Raw => "raw",
         }
+    }
+
+    /// Whether this program can be it.
+    pub(crate) const fn is_built(self) -> bool {
+        !matches!(self, Self::Traced) || cfg!(feature = "otlp")
     }
 }
 

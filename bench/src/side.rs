@@ -3,13 +3,13 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tidewire::BoxError;
-use tidewire_ops::bench::{self, Measured, Telemetry, Workload};
+use tidewire_ops::bench::{self, Measured, Telemetry, Usage, Workload};
 use tokio::runtime::Builder;
 
 use crate::{
     raw,
-    row::{Flavor, Side, Usage},
-    usage,
+    row::{Flavor, Side},
+    traces,
 };
 
 #[derive(Debug, Args)]
@@ -36,10 +36,14 @@ pub(crate) fn run(args: &SideArgs) -> Result<(), BoxError> {
         Flavor::CurrentThread => Builder::new_current_thread(),
         Flavor::MultiThread => Builder::new_multi_thread(),
     };
+    let export = match args.side {
+        Side::Traced => Some(traces::export()?),
+        Side::Tidewire | Side::Silent | Side::Logged | Side::Raw => None,
+    };
     let measured = builder.enable_all().build()?.block_on(Box::pin(async {
         let telemetry = match args.side {
             Side::Tidewire => Telemetry::On,
-            Side::Silent => Telemetry::Off,
+            Side::Silent | Side::Traced => Telemetry::Off,
             Side::Logged => {
                 // It goes nowhere: what a terminal takes is not measured.
                 tracing_subscriber::fmt().with_writer(std::io::sink).init();
@@ -51,10 +55,11 @@ pub(crate) fn run(args: &SideArgs) -> Result<(), BoxError> {
         Ok(bench::run(&nats, args.workload, args.messages, telemetry).await?)
     })
         as std::pin::Pin<Box<dyn Future<Output = Result<Measured, BoxError>>>>)?;
-    let said = Said {
-        measured,
-        usage: usage::so_far()?,
-    };
+    // What is left is exported, too.
+    drop(export);
+    let usage =
+        Usage::so_far().ok_or("what a process uses is not known here; the benchmarks run on Linux")?;
+    let said = Said { measured, usage };
     println!("{}", serde_json::to_string(&said)?);
     Ok(())
 }

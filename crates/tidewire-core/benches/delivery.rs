@@ -1,5 +1,5 @@
-//! What one delivery costs before and after its handler, without a server: reading the envelope, making it a type, and
-//! deciding what is said to the stream.
+//! What one delivery costs before and after its handler, without a server: reading the envelope, finding whom it is for,
+//! making it a type, and deciding what is said to the stream.
 
 #![expect(
     missing_docs,
@@ -12,9 +12,11 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire_core::{
-    Envelope, Event, Extras, Format, Kind, MessageId, Outgoing, Stamp, Timestamp, TraceContext, Verdict,
+    Envelope, Event, EventSet, Extras, Format, Kind, MessageId, Outgoing, Stamp, Timestamp, TraceContext,
+    Verdict,
     settlement::{Input, State},
 };
+use tidewire_subject::SubjectFilter;
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "tidewire-bench.orders.order.placed", key = order)]
@@ -22,6 +24,46 @@ struct Placed {
     order: String,
     customer: String,
     amount: u64,
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "tidewire-bench.orders.order.paid", key = order)]
+struct Paid {
+    order: String,
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "tidewire-bench.orders.order.packed", key = order)]
+struct Packed {
+    order: String,
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "tidewire-bench.orders.order.sent", key = order)]
+struct Sent {
+    order: String,
+}
+
+/// What a handler of four events takes; that which comes is the last one to be looked for.
+#[derive(EventSet)]
+#[expect(dead_code, reason = "nobody looks into what was read")]
+enum News {
+    Paid(Paid),
+    Packed(Packed),
+    Sent(Sent),
+    Placed(Placed),
+}
+
+/// The handlers' filters; what comes is for the last one.
+fn filters() -> Vec<SubjectFilter> {
+    let texts = [
+        "tidewire-bench.orders.order.paid.*",
+        "tidewire-bench.orders.parcel.>",
+        "tidewire-bench.stock.*.*.*",
+        "tidewire-bench.orders.>",
+    ];
+    let filters = texts.iter().map(|text| SubjectFilter::parse(text));
+    filters.filter_map(Result::ok).collect()
 }
 
 fn stamp() -> Stamp {
@@ -65,7 +107,18 @@ fn delivery(criterion: &mut Criterion) {
     let envelope = || Envelope::decode(black_box(subject), headers(), black_box(body), received);
     criterion.bench_function("write", |bencher| bencher.iter(outgoing));
     criterion.bench_function("read the envelope", |bencher| bencher.iter(envelope));
+    let filters = filters();
+    criterion.bench_function("route by filter", |bencher| {
+        bencher.iter(|| {
+            filters
+                .iter()
+                .position(|filter| filter.matches(black_box(subject)))
+        });
+    });
     if let Ok(envelope) = envelope() {
+        criterion.bench_function("route by name and make it a type", |bencher| {
+            bencher.iter(|| News::decode(black_box(&envelope).encoded()));
+        });
         criterion.bench_function("make it a type", |bencher| {
             bencher.iter(|| black_box(&envelope).encoded().decode::<Placed>());
         });

@@ -36,6 +36,16 @@ impl EventSet for Any {
         })
     }
 
+    fn json(encoded: Encoded<'_>) -> Result<Box<RawValue>, DecodeError> {
+        match encoded.binary {
+            None => Ok(encoded.data.to_owned()),
+            Some(media_type) => Err(DecodeError::Codec {
+                media_type,
+                remedy: "its handler takes `Any`, `Raw` or `Json` and knows no type of it; look at it with its own program",
+            }),
+        }
+    }
+
     fn manifest() -> Vec<(MessageType, MessageManifest)> {
         Vec::new()
     }

@@ -10,7 +10,7 @@ mod record;
 
 pub use letter::{InvalidLetterId, Letter, LetterId, LetterState, StoredRecord, fingerprint};
 pub use original::{Original, OriginalHeaders, UnreadableOriginal, Wrapped};
-pub use record::{Act, Record, Trouble, UnreadableRecord};
+pub use record::{Act, Import, Record, Trouble, UnreadableRecord};
 
 #[cfg(test)]
 mod tests;

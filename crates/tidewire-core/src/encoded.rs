@@ -1,6 +1,6 @@
 //! A message whose data is still text.
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{BoxError, DecodeError, Kind, Message, codec};
 
@@ -55,6 +55,21 @@ impl Encoded<'_> {
         serde_json::from_str(self.data.get()).map_err(|source| DecodeError::Invalid {
             name: self.name.into(),
             source: source.into(),
+        })
+    }
+
+    /// The data as JSON text, for people to look at: where it is bytes, those are read as an `M`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn json<M: Message>(self) -> Result<Box<RawValue>, DecodeError> {
+        if self.binary.is_none() {
+            return Ok(self.data.to_owned());
+        }
+        let name = self.name;
+        to_raw_value(&self.decode::<M>()?).map_err(|error| DecodeError::Unfit {
+            name: name.into(),
+            reason: error.to_string(),
         })
     }
 

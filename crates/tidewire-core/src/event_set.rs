@@ -1,5 +1,7 @@
 //! Several events that one reader takes.
 
+use serde_json::value::RawValue;
+
 use crate::{DecodeError, Encoded, EventMessage, MessageManifest, MessageType};
 
 /// Events that one handler can take; a single event is a set of one.
@@ -38,6 +40,12 @@ pub trait EventSet: Sized + Send + Sync + 'static {
     /// [`DecodeError`] where the message is not of this set, is newer than the code, or does not fit its type.
     fn decode(encoded: Encoded<'_>) -> Result<Self, DecodeError>;
 
+    /// The data of the event in `encoded` as JSON text, for people to look at.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    fn json(encoded: Encoded<'_>) -> Result<Box<RawValue>, DecodeError>;
+
     /// The contract of each event of the set, schema included.
     fn manifest() -> Vec<(MessageType, MessageManifest)>;
 }
@@ -47,6 +55,10 @@ impl<E: EventMessage> EventSet for E {
 
     fn decode(encoded: Encoded<'_>) -> Result<Self, DecodeError> {
         encoded.decode()
+    }
+
+    fn json(encoded: Encoded<'_>) -> Result<Box<RawValue>, DecodeError> {
+        encoded.json::<E>()
     }
 
     fn manifest() -> Vec<(MessageType, MessageManifest)> {

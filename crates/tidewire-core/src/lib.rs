@@ -106,6 +106,7 @@ pub mod __private {
     //! What the derives write refers to; not for people.
     pub use crate::event_set::name_is_repeated;
     pub use crate::older::is_same_message;
+    pub use serde_json::value::RawValue;
     pub use tidewire_subject::name_is_of_entity;
 }
 

@@ -220,6 +220,9 @@ pub struct MessageManifest {
     pub version: u32,
     /// Whether its subject ends in a key.
     pub keyed: bool,
+    /// The entity to whose history it belongs, where it is an event of a family: only the event store appends it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
     /// The media type of its data, where that is not JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codec: Option<String>,
@@ -256,7 +259,10 @@ pub enum OlderForm {
 impl MessageManifest {
     /// The contract of an event.
     pub fn event<E: EventMessage>() -> Self {
-        Self::new::<E>(None)
+        Self {
+            entity: E::ENTITY.map(str::to_owned),
+            ..Self::new::<E>(None)
+        }
     }
 
     /// The contract of a command or query, with that of its answer.
@@ -272,6 +278,7 @@ impl MessageManifest {
             kind,
             version,
             keyed,
+            entity: None,
             codec: M::CODEC.map(|codec| codec.media_type().to_owned()),
             schema: schema::<M>(),
             older: M::older().manifest(),

@@ -86,7 +86,10 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
     label = "not an event",
     note = "add `#[derive(Event)]` and `#[event(subject = \"domain.context.entity.action\")]` to it"
 )]
-pub trait EventMessage: Message {}
+pub trait EventMessage: Message {
+    /// The entity to whose history it belongs, where it is in a family: only the event store appends it then.
+    const ENTITY: Option<&'static str> = None;
+}
 
 /// An event that a handler may emit and a bus may publish: every event that is in no family.
 #[diagnostic::on_unimplemented(

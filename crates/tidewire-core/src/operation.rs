@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::{CircuitState, seconds};
+use crate::{CircuitState, Encoded, Kind, codec, seconds};
 
 /// Asks that a durable be given no messages, by `pause`; those in hand are finished.
 ///
@@ -54,6 +55,35 @@ pub enum BreakerSetting {
     Auto,
 }
 
+/// Asks what Protobuf data says, by `decode`: an instance has the types of what its durables take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecodeData {
+    /// The durable that takes the message.
+    pub durable: String,
+    /// Event or command.
+    pub kind: Kind,
+    /// The message's name.
+    pub name: String,
+    /// The revision of the data.
+    pub version: u32,
+    /// The data, as base64.
+    pub data: String,
+}
+
+impl DecodeData {
+    /// The message, ready to become a type; `data` is the base64 as JSON text.
+    pub fn encoded<'a>(&'a self, data: &'a RawValue) -> Encoded<'a> {
+        Encoded {
+            kind: self.kind,
+            name: &self.name,
+            key: None,
+            version: self.version,
+            data,
+            binary: Some(codec::PROTOBUF),
+        }
+    }
+}
+
 /// What one instance says of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operated {
@@ -74,6 +104,8 @@ pub enum Done {
     Resumed(Vec<String>),
     /// The breakers as they stand.
     Breakers(Vec<BreakerView>),
+    /// The data, as JSON text.
+    Decoded(String),
     /// It was not done, and why.
     Refused(String),
 }

@@ -95,6 +95,10 @@ pub const TW_OBJECT: &str = "Tw-Object";
 /// When a record of a dead letter was first stored, where it was exported and imported since: its time in the stream is that
 /// of the import.
 pub const TW_RECORDED: &str = "Tw-Recorded";
+/// Who imported a record of a dead letter.
+pub const TW_IMPORTED_BY: &str = "Tw-Imported-By";
+/// Where the record was imported from, such as a file.
+pub const TW_IMPORTED_FROM: &str = "Tw-Imported-From";
 /// What the original's headers are prefixed with.
 pub const ORIGINAL: &str = "Orig-";
 

@@ -228,6 +228,7 @@ pub fn derive_query(input: TokenStream) -> TokenStream {
 /// ```
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
+/// # use serde_json::value::RawValue;
 /// # use tidewire_core::{DecodeError, Encoded, Event, EventSet, Message, MessageManifest, MessageType};
 /// # #[derive(Event, Serialize, Deserialize, JsonSchema)]
 /// # #[event(subject = "orders.payments.payment.processed")]
@@ -245,6 +246,16 @@ pub fn derive_query(input: TokenStream) -> TokenStream {
 ///         }
 ///         if encoded.name == Rejected::TYPE.name {
 ///             return encoded.decode::<Rejected>().map(Self::OutOfStock);
+///         }
+///         Err(DecodeError::unknown(encoded.name, Self::TYPES))
+///     }
+///
+///     fn json(encoded: Encoded<'_>) -> Result<Box<RawValue>, DecodeError> {
+///         if encoded.name == Processed::TYPE.name {
+///             return encoded.json::<Processed>();
+///         }
+///         if encoded.name == Rejected::TYPE.name {
+///             return encoded.json::<Rejected>();
 ///         }
 ///         Err(DecodeError::unknown(encoded.name, Self::TYPES))
 ///     }

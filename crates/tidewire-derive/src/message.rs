@@ -82,9 +82,16 @@ pub(crate) fn expand(kind: Kind, input: &DeriveInput, root: &TokenStream) -> Res
 }
 
 fn event(name: &Ident, keyed: bool, family: Option<&Type>, root: &TokenStream) -> Result<TokenStream> {
-    let role = match family {
-        None => quote!(impl #root::FreeEvent for #name {}),
-        Some(family) if keyed => quote!(impl #root::FamilyEvent for #name { type Family = #family; }),
+    let (entity, role) = match family {
+        None => (None, quote!(impl #root::FreeEvent for #name {})),
+        Some(family) if keyed => {
+            let entity = quote! {
+                const ENTITY: ::core::option::Option<&'static str> =
+                    ::core::option::Option::Some(<#family as #root::EventFamily>::ENTITY);
+            };
+            let role = quote!(impl #root::FamilyEvent for #name { type Family = #family; });
+            (Some(entity), role)
+        }
         Some(family) => {
             let text = "an event of a family is part of one entity's history, and its key says which entity's: \
                 add `key = …` with the field that holds the id";
@@ -93,7 +100,7 @@ fn event(name: &Ident, keyed: bool, family: Option<&Type>, root: &TokenStream) -
     };
     Ok(quote! {
         #[automatically_derived]
-        impl #root::EventMessage for #name {}
+        impl #root::EventMessage for #name { #entity }
         #[automatically_derived]
         #role
     })

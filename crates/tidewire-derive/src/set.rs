@@ -41,6 +41,18 @@ pub(crate) fn impls(name: &Ident, members: &[Member<'_>], root: &TokenStream) ->
                 ))
             }
 
+            fn json(
+                encoded: #root::Encoded<'_>,
+            ) -> ::core::result::Result<::std::boxed::Box<#root::__private::RawValue>, #root::DecodeError> {
+                #(if encoded.name == <#events as #root::Message>::TYPE.name {
+                    return encoded.json::<#events>();
+                })*
+                ::core::result::Result::Err(#root::DecodeError::unknown(
+                    encoded.name,
+                    <Self as #root::EventSet>::TYPES,
+                ))
+            }
+
             fn manifest() -> ::std::vec::Vec<(#root::MessageType, #root::MessageManifest)> {
                 ::std::vec![
                     #((<#events as #root::Message>::TYPE, #root::MessageManifest::event::<#events>())),*

@@ -54,7 +54,9 @@ pub(crate) fn is_without_jetstream(error: &(dyn StdError + 'static)) -> bool {
 /// Every stream that this user can see, by name.
 pub(crate) async fn streams(nats: &Connection) -> Result<Vec<stream::Info>, OpsError> {
     let js = nats.jetstream();
-    let listing = nats.unless_refused(js.streams().try_collect::<Vec<_>>()).await?;
+    let listing = nats
+        .unless_refused(&["$JS.API.STREAM.LIST"], js.streams().try_collect::<Vec<_>>())
+        .await?;
     let mut streams = listing.map_err(|error| OpsError::jetstream("list the streams", error))?;
     streams.sort_by(|one, other| one.config.name.cmp(&other.config.name));
     Ok(streams)
@@ -64,8 +66,9 @@ pub(crate) async fn streams(nats: &Connection) -> Result<Vec<stream::Info>, OpsE
 pub(crate) async fn consumers(nats: &Connection, stream: &str) -> Result<Vec<consumer::Info>, OpsError> {
     let what = || format!("list the consumers of the stream {stream}");
     let handle = handle(nats, stream).await?;
+    let asked = format!("$JS.API.CONSUMER.LIST.{stream}");
     let listing = nats
-        .unless_refused(handle.consumers().try_collect::<Vec<_>>())
+        .unless_refused(&[asked], handle.consumers().try_collect::<Vec<_>>())
         .await?;
     let mut consumers = listing.map_err(|error| OpsError::jetstream(what(), error))?;
     consumers.sort_by(|one, other| one.name.cmp(&other.name));
@@ -100,7 +103,9 @@ pub(crate) async fn round_trip(nats: &Connection) -> Result<(), OpsError> {
         echo.next().await.ok_or("the connection is closed")?;
         Ok::<_, BoxError>(())
     };
-    match nats.unless_refused(timeout(ROUND_TRIP, there_and_back)).await {
+    let heard = [&inbox];
+    let round_trip = nats.unless_refused(&heard, timeout(ROUND_TRIP, there_and_back));
+    match round_trip.await {
         Err(refusal) if refusal.subject == inbox => Ok(()),
         Err(refusal) => Err(refusal.into()),
         Ok(Err(_)) => Err(OpsError::Connection(

@@ -10,6 +10,7 @@ mod live;
 mod messages;
 mod place;
 mod progress;
+mod usage;
 
 use std::{fmt, net::Ipv4Addr, str::FromStr, time::Duration};
 
@@ -20,7 +21,6 @@ use tidewire::{
     wire,
 };
 
-pub use self::messages::{Placed, Price, Priced, Shown};
 /// What a benchmark of something else than Tidewire needs, to do the same.
 #[doc(hidden)]
 pub use self::{
@@ -28,6 +28,10 @@ pub use self::{
     live::{publish, written},
     place::AT_ONCE as CONFIRMATIONS,
     progress::Progress,
+};
+pub use self::{
+    messages::{Placed, Price, Priced, Shown},
+    usage::Usage,
 };
 
 /// Something that services do, in numbers.

@@ -5,10 +5,13 @@
 
 mod append;
 mod attempts;
+mod decode;
 mod discard;
 mod edit;
 mod error;
 mod export;
+#[cfg(test)]
+mod fixtures;
 mod group;
 mod import;
 mod listed;
@@ -79,7 +82,8 @@ impl DeadLetters {
 /// Whether there is such a stream.
 pub(super) async fn is_there(nats: &Connection, stream: &str) -> Result<bool, OpsError> {
     let js = nats.jetstream();
-    match nats.unless_refused(js.get_stream(stream)).await? {
+    let asked = format!("$JS.API.STREAM.INFO.{stream}");
+    match nats.unless_refused(&[asked], js.get_stream(stream)).await? {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(api) if api.error_code() == ErrorCode::STREAM_NOT_FOUND => {

@@ -55,6 +55,16 @@ impl Draft {
     /// Checks the draft against the `manifests`, where there are some that know it, and writes it.
     pub(crate) fn ready(self, wanted: Wanted, manifests: Option<&Manifests>) -> Result<Ready, OpsError> {
         let name = MessageName::parse(&self.name)?;
+        if let (Wanted::Event, Some((service, entity))) = (
+            wanted,
+            manifests.and_then(|manifests| manifests.family(&self.name)),
+        ) {
+            return Err(OpsError::OfAFamily {
+                name: self.name.clone(),
+                entity: entity.to_owned(),
+                service: service.to_owned(),
+            });
+        }
         let declared = manifests.map(|manifests| manifests.message(&self.name));
         let declared = declared.unwrap_or_default();
         if let Some((service, message)) = declared.first() {
@@ -183,6 +193,20 @@ mod tests {
             OpsError::KeyGiven { .. }
         ));
         assert!(matches!(refused(Wanted::Event, "a.B.c", None), OpsError::Name(_)));
+    }
+
+    #[test]
+    fn an_event_of_a_family_is_published_by_nobody_here() {
+        let message =
+            json!({"kind": "event", "version": 1, "keyed": true, "schema": true, "entity": "a.b.c"});
+        let manifest = json!({"service": "payments", "version": "1.0.0", "contract": "1", "contexts": [],
+            "handlers": [], "publishes": [], "asks": [], "messages": {"a.b.c.done": message}});
+        let manifests = Manifests::of([serde_json::from_value(manifest).unwrap()]);
+        let refused = draft("a.b.c.done", Some("k"), "{}").ready(Wanted::Event, Some(&manifests));
+        assert!(
+            matches!(&refused.map(|_| ()), Err(OpsError::OfAFamily { entity, service, .. })
+                if entity == "a.b.c" && service == "payments")
+        );
     }
 
     #[test]

@@ -107,6 +107,19 @@ pub enum OpsError {
         /// The service that says so.
         service: String,
     },
+    /// The message is part of an entity's history; nothing was sent.
+    #[error(
+        "`{name}` is part of the history of `{entity}` by the manifest of `{service}`, to which the event store alone \
+         appends; send the command from which it follows"
+    )]
+    OfAFamily {
+        /// The message's name.
+        name: String,
+        /// The entity.
+        entity: String,
+        /// The service that says so.
+        service: String,
+    },
     /// The message needs a key; nothing was sent.
     #[error("`{name}` has a key by the manifest of `{service}`; give the key behind the name")]
     KeyMissing {

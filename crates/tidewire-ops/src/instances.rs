@@ -54,7 +54,7 @@ pub struct InstanceEndpoint {
 /// # Errors
 /// [`OpsError::NotPermitted`], or [`OpsError::Connection`], also where the server does not answer.
 pub async fn instances(nats: &Connection) -> Result<Vec<Instance>, OpsError> {
-    nats.unless_refused(ask(nats)).await?
+    nats.unless_refused(&["$SRV.INFO"], ask(nats)).await?
 }
 
 async fn ask(nats: &Connection) -> Result<Vec<Instance>, OpsError> {

@@ -46,9 +46,19 @@ impl Manifests {
             let subjects = bucket.stream.info_with_subjects(&all).await.map_err(failed)?;
             subjects.try_collect::<Vec<_>>().await.map_err(failed)
         };
-        for (subject, _) in nats.unless_refused(listing).await?? {
+        let info = format!("$JS.API.STREAM.INFO.KV_{MANIFESTS_BUCKET}");
+        // A bucket that may be read from its replicas is.
+        let gets = ["STREAM.MSG.GET", "DIRECT.GET"]
+            .map(|verb| {
+                [
+                    format!("$JS.API.{verb}.KV_{MANIFESTS_BUCKET}"),
+                    format!("$JS.API.{verb}.KV_{MANIFESTS_BUCKET}.>"),
+                ]
+            })
+            .concat();
+        for (subject, _) in nats.unless_refused(&[info], listing).await?? {
             let service = subject.strip_prefix(&bucket.prefix).unwrap_or(&subject);
-            let entry = nats.unless_refused(bucket.entry(service)).await?;
+            let entry = nats.unless_refused(&gets, bucket.entry(service)).await?;
             let entry = entry.map_err(failed)?;
             if let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) {
                 manifests.insert(
@@ -91,6 +101,14 @@ impl Manifests {
             .collect()
     }
 
+    /// Who says that a message is an event of a family, and of which entity.
+    pub(crate) fn family(&self, name: &str) -> Option<(&str, &str)> {
+        self.understood().find_map(|manifest| {
+            let entity = manifest.messages.get(name)?.entity.as_deref()?;
+            Some((&*manifest.service, entity))
+        })
+    }
+
     #[cfg(test)]
     pub(crate) fn of(manifests: impl IntoIterator<Item = Manifest>) -> Self {
         let written = |manifest: Manifest| {
@@ -125,7 +143,11 @@ pub fn read_manifest(what: &str, text: &[u8]) -> Result<Manifest, OpsError> {
 /// The bucket; `None` where there is none yet.
 async fn bucket(nats: &Connection) -> Result<Option<Store>, OpsError> {
     let js = nats.jetstream();
-    match nats.unless_refused(js.get_key_value(MANIFESTS_BUCKET)).await? {
+    let asked = format!("$JS.API.STREAM.INFO.KV_{MANIFESTS_BUCKET}");
+    match nats
+        .unless_refused(&[asked], js.get_key_value(MANIFESTS_BUCKET))
+        .await?
+    {
         Ok(bucket) => Ok(Some(bucket)),
         Err(error) if is_absent(&error) || api::is_without_jetstream(&error) => Ok(None),
         Err(error) => Err(failed(error)),

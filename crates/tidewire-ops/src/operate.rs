@@ -7,7 +7,9 @@ use serde::Serialize;
 use tidewire::{
     BoxError, Connection,
     async_nats::StatusCode,
-    operation::{AskBreakers, BreakerSetting, Operated, PauseDurable, ResumeDurable, SetBreaker},
+    operation::{
+        AskBreakers, BreakerSetting, DecodeData, Done, Operated, PauseDurable, ResumeDurable, SetBreaker,
+    },
     wire,
 };
 use tokio::time::{Instant, timeout_at};
@@ -32,7 +34,7 @@ pub async fn pause(
         durable: durable.to_owned(),
         seconds: time,
     };
-    ask(nats, service, "pause", &request).await
+    ask(nats, service, "pause", &request, |_| false).await
 }
 
 /// Gives a durable messages again.
@@ -43,7 +45,7 @@ pub async fn resume(nats: &Connection, service: &str, durable: &str) -> Result<V
     let request = ResumeDurable {
         durable: durable.to_owned(),
     };
-    ask(nats, service, "resume", &request).await
+    ask(nats, service, "resume", &request, |_| false).await
 }
 
 /// The breakers of every instance of a service, one of them set before if `set` names it.
@@ -59,15 +61,28 @@ pub async fn breakers(
         name: name.to_owned(),
         to,
     });
-    ask(nats, service, "breaker", &AskBreakers { set }).await
+    ask(nats, service, "breaker", &AskBreakers { set }, |_| false).await
 }
 
-/// Asks every instance that runs, and returns when all of them have answered.
+/// What Protobuf data says, as JSON text, by the first instance that can read it; else what each says against it.
+pub(crate) async fn decode(
+    nats: &Connection,
+    service: &str,
+    request: &DecodeData,
+) -> Result<Vec<Operated>, OpsError> {
+    let is_read = |answer: &Operated| matches!(answer.done, Done::Decoded(_));
+    let mut operated = ask(nats, service, "decode", request, is_read).await?;
+    operated.sort_by_key(|answer| !is_read(answer));
+    Ok(operated)
+}
+
+/// Asks every instance that runs, and returns when all of them have answered, or one has that is `enough`.
 async fn ask(
     nats: &Connection,
     service: &str,
     verb: &str,
     request: &impl Serialize,
+    enough: impl Fn(&Operated) -> bool,
 ) -> Result<Vec<Operated>, OpsError> {
     let running = instances(nats)
         .await?
@@ -75,6 +90,7 @@ async fn ask(
         .filter(|instance| instance.name == service);
     let mut awaited: BTreeSet<_> = running.map(|instance| instance.id).collect();
     let failed = |error: BoxError| OpsError::Connection(error);
+    let subject = wire::operation_subject(service, verb);
     let asking = async {
         let client = nats.client();
         let inbox = client.new_inbox();
@@ -83,7 +99,7 @@ async fn ask(
             .await
             .map_err(|error| failed(error.into()))?;
         let body = serde_json::to_vec(request).map_err(|error| failed(error.into()))?;
-        let subject = wire::operation_subject(service, verb);
+        let subject = subject.clone();
         let sent = client.publish_with_reply(subject, inbox, body.into()).await;
         sent.map_err(|error| failed(error.into()))?;
         let mut operated: Vec<Operated> = Vec::new();
@@ -98,11 +114,14 @@ async fn ask(
             if let Ok(answer) = serde_json::from_slice::<Operated>(&answer.payload) {
                 awaited.remove(&answer.instance);
                 operated.push(answer);
+                if operated.last().is_some_and(&enough) {
+                    break;
+                }
             }
         }
         Ok::<_, OpsError>(operated)
     };
-    let mut operated: Vec<Operated> = nats.unless_refused(asking).await??;
+    let mut operated: Vec<Operated> = nats.unless_refused(&[&subject], asking).await??;
     if operated.is_empty() {
         return Err(OpsError::NobodyRuns {
             service: service.to_owned(),

@@ -58,7 +58,8 @@ fn of_dead_letters() {
         }, "replay it to its handler instead";
         LetterError::ClaimedOtherwise { .. } => LetterError::ClaimedOtherwise { letter: letter(), to_subject: true },
             "run `tidewire dlq replay 6gmcpefvbqpvty17vpk2reygjz --to-subject`";
-        LetterError::Duplicate { .. } => LetterError::Duplicate {
+        // A refusal is the connection's to make.
+        LetterError::NotPermitted { .. } | LetterError::Duplicate { .. } => LetterError::Duplicate {
             stream: "ORDERS__PAYMENTS".into(),
             sequence: 2,
             id: "6gmcpefvbqpvty17vpk2reygjz.2".into(),
@@ -108,6 +109,11 @@ fn of_all_questions() {
         }, "mend it in the service, and send without a check by --no-check until then";
         OpsError::WrongKind { .. } => OpsError::WrongKind { name: name(), found: Kind::Event, service: service() },
             "publish it with `tidewire publish`";
+        OpsError::OfAFamily { .. } => OpsError::OfAFamily {
+            name: name(),
+            entity: "orders.payments.payment".into(),
+            service: service(),
+        }, "send the command from which it follows";
         OpsError::KeyMissing { .. } => OpsError::KeyMissing { name: name(), service: service() },
             "give the key behind the name";
         OpsError::KeyGiven { .. } => OpsError::KeyGiven { name: name(), key: "p-1".into(), service: service() },

@@ -71,6 +71,7 @@ mod tests {
 
     fn declared(schema: Value) -> MessageManifest {
         MessageManifest {
+            entity: None,
             kind: Kind::Event,
             version: 3,
             keyed: false,

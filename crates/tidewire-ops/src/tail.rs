@@ -62,7 +62,7 @@ impl Tail {
             sleep(TOLD_WITHIN).await;
             Ok::<_, OpsError>(live)
         };
-        let live = nats.unless_refused(subscribing).await??;
+        let live = nats.unless_refused(&[filter.as_str()], subscribing).await??;
         let past = match history {
             History::Nothing => None,
             History::Last(count) => Some(Past::open(nats, sources, &filter, Some(count)).await?),

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use sha2::{Digest, Sha256};
 use tidewire_subject::Subject;
 
-use super::{Act, Original, Record, Trouble};
+use super::{Act, Import, Original, Record, Trouble};
 use crate::{
     Timestamp,
     id::hash,
@@ -40,10 +40,12 @@ pub struct Letter {
 pub struct StoredRecord {
     /// Its place in the dead-letter stream.
     pub sequence: u64,
-    /// When it was stored.
+    /// When it was stored; for the first time, where it was imported.
     pub time: Timestamp,
     /// The record.
     pub record: Record,
+    /// Who brought it here, where it was exported elsewhere.
+    pub imported: Option<Import>,
 }
 
 /// Where a letter stands.

@@ -11,7 +11,8 @@ use crate::{Timestamp, wire};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Act {
-    /// The handler could not handle it: at first, or when it was replayed.
+    /// The handler could not handle it: at first, or when it was replayed. Without an error it is a replay that could not
+    /// be sent, for the reason that it gives.
     Failed,
     /// Somebody replays it, and nobody else may meanwhile.
     Replayed,
@@ -61,6 +62,17 @@ pub struct Trouble {
     pub traceparent: Option<String>,
 }
 
+/// Who brought a record from another stream of dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// Who did it: a person at a machine.
+    pub by: String,
+    /// Where the record was then, such as a file.
+    pub from: String,
+    /// When it was stored here.
+    pub time: Timestamp,
+}
+
 /// A message in the dead-letter stream that is no record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,6 +90,8 @@ pub enum UnreadableRecord {
 
 const MOST_OF_ERROR: usize = 1 << 10;
 const MOST_OF_CHAIN: usize = 8 << 10;
+/// Of each part of an import: a record with all the headers that it may have has room for both.
+const MOST_OF_IMPORT: usize = 100;
 /// Between two causes in the header.
 const BECAUSE: &str = " <- ";
 
@@ -167,6 +181,29 @@ impl Record {
             trouble,
             original,
         })
+    }
+}
+
+impl Import {
+    /// What an imported record has beside its own headers.
+    pub fn headers(&self) -> [(Cow<'static, str>, String); 2] {
+        [
+            (wire::TW_IMPORTED_BY.into(), line(&self.by, MOST_OF_IMPORT)),
+            (wire::TW_IMPORTED_FROM.into(), line(&self.from, MOST_OF_IMPORT)),
+        ]
+    }
+
+    /// What the headers of a record say that was stored at `time`; `None` where nobody imported it.
+    pub fn read<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, time: Timestamp) -> Option<Self> {
+        let (mut by, mut from) = (None, String::new());
+        for (name, value) in headers {
+            match name {
+                wire::TW_IMPORTED_BY => by = Some(value.to_owned()),
+                wire::TW_IMPORTED_FROM => value.clone_into(&mut from),
+                _ => {}
+            }
+        }
+        Some(Self { by: by?, from, time })
     }
 }
 

@@ -119,6 +119,7 @@ fn the_last_record_says_where_a_letter_stands() {
             sequence: records.len() as u64 + 1,
             time: time(),
             record: Record { act, ..record },
+            imported: None,
         });
         Letter::of(id.clone(), "payments", "ship", records.clone())
             .unwrap()

@@ -1,5 +1,4 @@
 use bytes::Bytes;
-use proptest::prelude::*;
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::{Claim, Packing};
@@ -129,8 +128,19 @@ fn what_cannot_be_unpacked_says_why() {
     }
 }
 
+#[cfg(not(feature = "zstd"))]
+#[test]
+fn without_the_feature_zstd_is_incompatible_and_the_feature_is_named() {
+    let packing = of(&[("Content-Encoding", "zstd")], b"x").unwrap().unwrap();
+    let error = packing.unpack(Bytes::from_static(b"x"), LIMIT).unwrap_err();
+    assert_eq!(error.class(), "incompatible");
+    assert!(error.to_string().contains("feature `zstd`"), "{error}");
+}
+
 #[cfg(feature = "zstd")]
 mod zstd {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A frame that says nothing of its size and whose every block stands for 128 KiB of zeros: four bytes each.

@@ -1,4 +1,8 @@
 //! Data that is not JSON.
+#![cfg_attr(
+    not(all(feature = "msgpack", feature = "protobuf")),
+    allow(unused_imports, reason = "what the tests of a feature need")
+)]
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 

@@ -66,7 +66,13 @@ fn an_event_has_the_three_impls_of_the_docs() {
 fn an_event_of_a_family_is_not_free() {
     let attributes = quote!(#[event(subject = "a.b.c.d", key = id, family = Family)]);
     let written = expanded(Kind::Event, quote!(#attributes struct Done { id: u8 }));
-    assert_says(&written, &["FamilyEvent for Done { type Family = Family ; }"]);
+    assert_says(
+        &written,
+        &[
+            "FamilyEvent for Done { type Family = Family ; }",
+            ":: core :: option :: Option :: Some (< Family as :: tidewire :: EventFamily > :: ENTITY)",
+        ],
+    );
     assert!(!written.contains("FreeEvent"), "{written}");
 }
 

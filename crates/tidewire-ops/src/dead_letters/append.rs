@@ -135,7 +135,15 @@ impl DeadLetters {
             store.put(object.as_str(), &mut &body[..]).await?;
             Ok::<_, BoxError>(())
         };
-        let put = self.nats.unless_refused(Box::pin(putting)).await?;
+        let (bucket, stream) = (wire::LETTERS_BUCKET, wire::object_stream(wire::LETTERS_BUCKET));
+        let subjects = [
+            format!("$O.{bucket}.>"),
+            format!("$JS.API.STREAM.*.{stream}"),
+            format!("$JS.API.STREAM.MSG.GET.{stream}"),
+            format!("$JS.API.DIRECT.GET.{stream}.>"),
+            format!("$JS.API.STREAM.INFO.{}", wire::DLQ_STREAM),
+        ];
+        let put = self.nats.unless_refused(&subjects, Box::pin(putting)).await?;
         put.map_err(|error| LetterError::Object {
             object: object.clone(),
             done: "stored",
@@ -172,7 +180,7 @@ impl DeadLetters {
                 .timeout(Some(CONFIRMED_WITHIN));
             let client = self.nats.client();
             let requesting = client.send_request(sending.subject.clone(), request);
-            let failed = match self.nats.unless_refused(requesting).await? {
+            let failed = match self.nats.unless_refused(&[&sending.subject], requesting).await? {
                 Ok(answer) => match serde_json::from_slice::<Ack>(&answer.payload) {
                     Ok(Ack {
                         error: None,
@@ -219,7 +227,8 @@ impl DeadLetters {
         subject: &str,
     ) -> Result<Option<(u64, HeaderMap)>, OpsError> {
         let asking = stream.raw_message_builder().last_by_subject(subject).send();
-        match self.nats.unless_refused(asking).await? {
+        let asked = format!("$JS.API.STREAM.MSG.GET.{name}");
+        match self.nats.unless_refused(&[asked], asking).await? {
             Ok(message) => Ok(Some((message.sequence, message.headers))),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(unread(name, error)),

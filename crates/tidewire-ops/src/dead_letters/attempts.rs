@@ -121,7 +121,8 @@ impl DeadLetters {
             return Ok(());
         }
         let stream = api::handle(&self.nats, wire::ERRORS_STREAM).await?;
-        let info = self.nats.unless_refused(stream.get_info()).await?;
+        let asked = format!("$JS.API.STREAM.INFO.{}", wire::ERRORS_STREAM);
+        let info = self.nats.unless_refused(&[asked], stream.get_info()).await?;
         let info = info.map_err(|error| unread(wire::ERRORS_STREAM, error))?;
         found.kept = info.config.max_age;
         found.begins = match info.state.first_sequence {
@@ -317,9 +318,10 @@ fn later(time: Timestamp, span: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use tidewire::dead_letter::{LetterId, Original, OriginalHeaders, Record, StoredRecord, Trouble};
+    use tidewire::dead_letter::{LetterId, Record, StoredRecord, Trouble};
 
     use super::*;
+    use crate::dead_letters::fixtures::original;
 
     fn minute(minute: u64) -> Timestamp {
         Timestamp::from_unix(100 * DAY + Duration::from_secs(60 * minute))
@@ -327,15 +329,7 @@ mod tests {
 
     /// A letter whose message failed at minute 9 for the first time, with these acts.
     fn letter(acts: &[(Act, u64)]) -> Letter {
-        let original = Original {
-            stream: "S".into(),
-            created: Timestamp::default(),
-            sequence: 1,
-            stored: Timestamp::default(),
-            subject: "a.b.c.d".into(),
-            headers: OriginalHeaders::Parsed(Vec::new()),
-            payload: "{}".into(),
-        };
+        let original = original(Vec::new(), b"{}");
         let record = |act: Act, time: u64| Record {
             act,
             by: "ana".into(),
@@ -357,6 +351,7 @@ mod tests {
             sequence,
             time: minute(time),
             record: record(act, time),
+            imported: None,
         });
         let id = LetterId::of("S", Timestamp::default(), 1);
         Letter::of(id, "s", "d", stored.collect()).unwrap()

@@ -1,6 +1,9 @@
 //! Why a dead letter is not read, or nothing is done about it.
 
-use tidewire::dead_letter::{LetterId, LetterState};
+use tidewire::{
+    Refusal,
+    dead_letter::{LetterId, LetterState},
+};
 
 use super::listed::state_name;
 
@@ -97,6 +100,14 @@ pub enum LetterError {
         subject: String,
         /// Why.
         reason: String,
+    },
+    /// This connection's user may not publish where the message was to go; nothing was sent.
+    #[error("the letter {letter} was not sent: {refusal}; then replay it again")]
+    NotPermitted {
+        /// The letter.
+        letter: LetterId,
+        /// What the server refused.
+        refusal: Refusal,
     },
     /// The letter was claimed for the other way of replaying, which was not brought to an end.
     #[error("the letter {letter} is being replayed already, {}; run `tidewire dlq replay {letter}{}`", way(*.to_subject), flag(*.to_subject))]

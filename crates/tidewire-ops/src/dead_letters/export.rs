@@ -79,7 +79,14 @@ pub(super) fn is_kept(name: &str) -> bool {
     let is_nats = name
         .get(..5)
         .is_some_and(|start| start.eq_ignore_ascii_case("nats-"));
-    !is_nats && ![wire::TW_OBJECT, wire::TW_RECORDED].contains(&name)
+    !is_nats
+        && ![
+            wire::TW_OBJECT,
+            wire::TW_RECORDED,
+            wire::TW_IMPORTED_BY,
+            wire::TW_IMPORTED_FROM,
+        ]
+        .contains(&name)
 }
 
 impl Body {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use tidewire::{
-    dead_letter::{LetterId, Record, Wrapped},
+    Timestamp,
+    dead_letter::{Import, LetterId, Record, Wrapped},
     wire,
 };
 
@@ -29,12 +30,12 @@ const SPARE: usize = 1 << 10;
 
 impl DeadLetters {
     /// Stores the letter of a line again, record by record, unless it is there. One that an import left unfinished is
-    /// brought to its end.
+    /// brought to its end. Each record says who imported it and `from` where, such as the name of the file.
     ///
     /// # Errors
     /// [`LetterError::Import`] where the line, `number` counted from 1, is none of an export, and [`OpsError`] where the
     /// stream refuses it.
-    pub async fn import(&self, number: usize, text: &str) -> Result<Imported, OpsError> {
+    pub async fn import(&self, from: &str, number: usize, text: &str) -> Result<Imported, OpsError> {
         let bad = |reason: String| LetterError::Import { line: number, reason };
         let letter: Exported = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
         let records = letter.checked().map_err(bad)?;
@@ -45,7 +46,13 @@ impl DeadLetters {
         if there.len() >= letter.records.len() || !letter.records.starts_with(&there) {
             return Ok(Imported::There);
         }
-        for written in records.into_iter().skip(there.len()) {
+        let import = Import {
+            by: self.by.clone(),
+            from: from.to_owned(),
+            time: Timestamp::default(),
+        };
+        for mut written in records.into_iter().skip(there.len()) {
+            written.headers.extend(import.headers());
             let size: usize = written
                 .headers
                 .iter()

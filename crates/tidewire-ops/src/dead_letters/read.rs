@@ -14,7 +14,7 @@ use tidewire::{
             stream::{LastRawMessageErrorKind, Stream},
         },
     },
-    dead_letter::{Letter, LetterId, Record, StoredRecord},
+    dead_letter::{Import, Letter, LetterId, Record, StoredRecord},
     read_object, wire,
 };
 
@@ -97,6 +97,7 @@ impl DeadLetters {
                 sequence,
                 time: recorded(&whole.headers, whole.time),
                 record,
+                imported: Import::read(pairs, whole.time),
             });
         }
         let (id, service, durable) = (letter.letter.clone(), &letter.service, &letter.durable);
@@ -108,12 +109,13 @@ impl DeadLetters {
 
     /// The messages on a letter's subject, oldest first, as they are now on the stream's leader.
     pub(super) async fn records(&self, subject: &str) -> Result<Vec<Whole>, OpsError> {
+        let get = format!("$JS.API.STREAM.MSG.GET.{}", wire::DLQ_STREAM);
         let mut records = Vec::new();
         let mut next = 1;
         loop {
             let asked = self.stream.raw_message_builder().sequence(next);
             let asking = asked.next_by_subject(subject).send();
-            match self.nats.unless_refused(asking).await? {
+            match self.nats.unless_refused(&[&get], asking).await? {
                 Ok(message) => {
                     next = message.sequence + 1;
                     records.push(self.whole(message).await?);
@@ -145,7 +147,8 @@ impl DeadLetters {
             let read = read_object(&self.nats, wire::LETTERS_BUCKET, object).await?;
             read.ok_or_else(|| BoxError::from(format!("{} has no such object", wire::LETTERS_BUCKET)))
         };
-        let read = self.nats.unless_refused(Box::pin(reading)).await?;
+        // It hears by itself what is refused.
+        let read = Box::pin(reading).await;
         Ok(read.map_err(|error| LetterError::Object {
             object: object.into(),
             done: "read",
@@ -190,8 +193,13 @@ impl DeadLetters {
             num_replicas: 1,
             ..config
         };
+        let making = Box::pin(stream.create_consumer(config));
+        let made = format!("$JS.API.CONSUMER.CREATE.{name}");
+        let made = self.nats.unless_refused(&[made], making).await?;
+        let consumer = made.map_err(|error| unread(name, error))?;
+        let asked = ["MSG.NEXT", "INFO", "DELETE"]
+            .map(|verb| format!("$JS.API.CONSUMER.{verb}.{name}.{}", consumer.cached_info().name));
         let reading = async {
-            let consumer = stream.create_consumer(config).await?;
             let mut left = consumer.cached_info().num_pending;
             let mut wanted = ControlFlow::Continue(());
             while left > 0 && wanted.is_continue() {
@@ -230,7 +238,7 @@ impl DeadLetters {
             drop(stream.delete_consumer(&consumer.cached_info().name).await);
             Ok::<_, BoxError>(())
         };
-        let read = self.nats.unless_refused(Box::pin(reading)).await?;
+        let read = self.nats.unless_refused(&asked, Box::pin(reading)).await?;
         read.map_err(|error| unread(name, error))
     }
 }
@@ -290,6 +298,7 @@ fn listed(subject: &str, heads: Vec<Head>) -> Result<Listed, Unreadable> {
             sequence: head.sequence,
             time: recorded(&head.headers, head.time),
             record,
+            imported: Import::read(pairs, head.time),
         });
     }
     Letter::of(id, service, durable, records)

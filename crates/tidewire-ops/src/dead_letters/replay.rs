@@ -12,7 +12,7 @@ use tidewire::dead_letter::LetterState;
 use tokio::time::{Instant, sleep_until};
 
 use super::{DeadLetters, Listed};
-use crate::error::OpsError;
+use crate::{error::OpsError, manifests::Manifests};
 use lanes::{Lane, Lanes};
 pub use report::{ReplayEnd, Replayed};
 use watch::Watch;
@@ -23,8 +23,8 @@ pub struct Replay {
     /// Publish each message to its own subject again, for every reader of it, in place of giving it to the handler that
     /// failed.
     ///
-    /// The events of a family are written by their decider alone, and one of those must not be published a second time.
-    /// No manifest says yet which events are of a family, so this is not refused here; who asks for it has to know.
+    /// The event of a family is refused, for its entity's history is the event store's to write. Which events those are is
+    /// read from the manifests: of an event that no service here takes or sends it is not known.
     pub to_subject: bool,
     /// At most so many a second; `None` is no limit.
     pub rate: Option<f64>,
@@ -61,6 +61,11 @@ impl DeadLetters {
         how: Replay,
         mut done: impl FnMut(&Replayed),
     ) -> Result<(), OpsError> {
+        let manifests = if how.to_subject {
+            Manifests::read(&self.nats).await?
+        } else {
+            Manifests::default()
+        };
         let mut watch = Watch::open(self).await?;
         let mut lanes = Lanes::of(letters);
         let mut under_way: HashMap<String, (Lane, UnderWay)> = HashMap::new();
@@ -72,7 +77,7 @@ impl DeadLetters {
             if let Some((lane, letter)) = next {
                 next_send = pause.map_or(next_send, |pause| next_send.max(Instant::now()) + pause);
                 let given = if how.to_subject {
-                    self.republish(&letter).await?
+                    self.republish(&letter, &manifests).await?
                 } else {
                     self.give(&letter).await?
                 };

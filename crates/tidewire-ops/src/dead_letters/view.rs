@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use tidewire::{
     Format, Kind, Metadata, Parsed, Timestamp,
-    dead_letter::{Letter, Original, OriginalHeaders, Record, StoredRecord, Trouble},
+    dead_letter::{Import, Letter, Original, OriginalHeaders, Record, StoredRecord, Trouble},
 };
 
 use super::{AttemptView, Listed};
@@ -42,6 +42,10 @@ pub struct LetterView {
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made for a letter that somebody looks at"
+)]
 pub enum Message {
     /// An envelope or a `CloudEvent`.
     #[non_exhaustive]
@@ -53,9 +57,16 @@ pub enum Message {
         kind: Kind,
         /// Its identity.
         id: String,
-        /// The media type of its data where that is bytes, such as Protobuf; `data` is their base64 then.
+        /// The media type of its data where that is bytes, such as Protobuf; `data` is their base64 then, unless somebody
+        /// has [decoded](super::DeadLetters::decoded) them.
         #[serde(skip_serializing_if = "Option::is_none")]
         codec: Option<&'static str>,
+        /// The instance of the service that has decoded them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decoded_by: Option<String>,
+        /// Why nobody has, though somebody was asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        not_decoded: Option<String>,
         /// Its data, as it was written; MessagePack as JSON.
         data: Box<RawValue>,
         /// What the sender says beside the data.
@@ -87,7 +98,8 @@ pub struct RecordView {
     pub sequence: u64,
     /// When it was stored.
     pub time: Timestamp,
-    /// What happened: `failed`, `replayed`, `handled`, `edited` or `discarded`.
+    /// What happened: `failed`, `replayed`, `handled`, `edited` or `discarded`; or `imported`, with all records that stand
+    /// before it up to the import before.
     pub act: String,
     /// Who did it.
     pub by: String,
@@ -134,13 +146,26 @@ impl LetterView {
             broken_headers: broken,
             message: Message::of(message),
             tries,
-            history: letter
-                .records()
-                .iter()
-                .map(|stored| RecordView::of(stored, message))
-                .collect(),
+            history: history(letter, message),
         })
     }
+}
+
+/// The records of a letter, and behind those that somebody imported who it was.
+fn history(letter: &Letter, now: &Original) -> Vec<RecordView> {
+    let records = letter.records();
+    let mut history = Vec::new();
+    for (index, stored) in records.iter().enumerate() {
+        history.push(RecordView::of(stored, now));
+        let who = |import: &Import| (import.by.clone(), import.from.clone());
+        let next = records.get(index + 1).and_then(|next| next.imported.as_ref());
+        if let Some(import) = &stored.imported
+            && next.map(who) != Some(who(import))
+        {
+            history.push(RecordView::of_import(import, stored.sequence));
+        }
+    }
+    history
 }
 
 impl Message {
@@ -158,6 +183,8 @@ impl Message {
                 kind: parsed.kind,
                 id: parsed.id.to_string(),
                 codec: parsed.binary,
+                decoded_by: None,
+                not_decoded: None,
                 data: parsed.data,
                 metadata: parsed.metadata,
             };
@@ -178,6 +205,22 @@ impl Message {
 }
 
 impl RecordView {
+    /// Who brought the records here of which that at `sequence` is the last.
+    fn of_import(import: &Import, sequence: u64) -> Self {
+        Self {
+            sequence,
+            time: import.time,
+            act: "imported".into(),
+            by: import.by.clone(),
+            reason: Some(format!("from {}", import.from)),
+            service_version: None,
+            class: None,
+            error: None,
+            attempts: None,
+            message: None,
+        }
+    }
+
     /// A record beside the message that would be replayed now.
     fn of(stored: &StoredRecord, now: &Original) -> Self {
         let Record {
@@ -217,21 +260,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::dead_letters::fixtures::original;
 
     fn shown(headers: &[(&str, &str)], payload: &'static [u8]) -> Value {
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let original = Original {
-            stream: "S".into(),
-            created: Timestamp::default(),
-            sequence: 1,
-            stored: Timestamp::default(),
-            subject: "a.b.c.d".into(),
-            headers: OriginalHeaders::Parsed(headers.collect()),
-            payload: Bytes::from_static(payload),
-        };
-        serde_json::to_value(Message::of(&original)).unwrap()
+        serde_json::to_value(Message::of(&original(headers.collect(), payload))).unwrap()
     }
 
     fn event(headers: &[(&'static str, &'static str)], payload: &'static [u8]) -> Value {

@@ -23,6 +23,7 @@ fn manifest() -> Manifest {
 
 fn message(schema: Value) -> MessageManifest {
     MessageManifest {
+        entity: None,
         kind: Kind::Event,
         version: 1,
         keyed: false,

@@ -96,8 +96,15 @@ impl Past {
     ) -> Result<Self, OpsError> {
         let mut readers = Vec::new();
         for source in sources {
+            let (name, api) = (&source.name, "$JS.API");
+            let asked = [
+                format!("{api}.STREAM.INFO.{name}"),
+                format!("{api}.CONSUMER.CREATE.{name}"),
+                // The server gives its name to each that is made.
+                format!("{api}.CONSUMER.DELETE.{name}.*"),
+            ];
             let opening = Reader::open(nats, source, filter.as_str(), count);
-            readers.push(nats.unless_refused(opening).await??);
+            readers.push(nats.unless_refused(&asked, opening).await??);
         }
         let all: u64 = readers.iter().map(|reader| reader.remaining).sum();
         let skip = count.map_or(0, |count| all.saturating_sub(count));
@@ -112,7 +119,8 @@ impl Past {
     ) -> Result<Option<Seen>, OpsError> {
         loop {
             for reader in &mut self.readers {
-                nats.unless_refused(reader.fill()).await??;
+                let asked = reader.asked();
+                nats.unless_refused(&asked, reader.fill()).await??;
             }
             let earliest = self
                 .readers
@@ -169,6 +177,17 @@ impl Reader {
             heads: VecDeque::new(),
             way,
         })
+    }
+
+    /// What [`Reader::fill`] asks.
+    fn asked(&self) -> Vec<String> {
+        let name = &self.name;
+        match &self.way {
+            Way::Consumer(consumer) => ["MSG.NEXT", "DELETE"]
+                .map(|verb| format!("$JS.API.CONSUMER.{verb}.{name}.{}", consumer.cached_info().name))
+                .into(),
+            Way::Gets { .. } => vec![format!("$JS.API.STREAM.MSG.GET.{name}")],
+        }
     }
 
     /// Fetches where nothing is left of what was fetched before.

@@ -1,7 +1,7 @@
 //! Out as lines of text, and in again.
 
-use tidewire::dead_letter::{Act, OriginalHeaders};
-use tidewire_ops::{Edit, Imported, LetterError, OpsError};
+use tidewire::dead_letter::{Act, LetterState, OriginalHeaders};
+use tidewire_ops::{DeadLetters, Edit, Imported, LetterError, LetterView, OpsError};
 
 use crate::{
     letters::{Failed, World, failed},
@@ -61,7 +61,10 @@ async fn what_was_exported_and_imported_is_the_same_to_the_byte() {
     let other = World::start().await;
     let (dead, _) = all(&other).await;
     for (number, line) in lines_before.iter().enumerate() {
-        assert_eq!(dead.import(number + 1, line).await.unwrap(), Imported::Stored);
+        assert_eq!(
+            dead.import("letters.ndjson", number + 1, line).await.unwrap(),
+            Imported::Stored
+        );
     }
     assert_eq!(lines(&other).await, lines_before);
     let (here, ours) = all(&world).await;
@@ -81,7 +84,10 @@ async fn what_was_exported_and_imported_is_the_same_to_the_byte() {
 
     let records = other.stored("TIDEWIRE_DLQ").await.len();
     for (number, line) in lines_before.iter().enumerate() {
-        assert_eq!(dead.import(number + 1, line).await.unwrap(), Imported::There);
+        assert_eq!(
+            dead.import("letters.ndjson", number + 1, line).await.unwrap(),
+            Imported::There
+        );
     }
     assert_eq!(
         other.stored("TIDEWIRE_DLQ").await.len(),
@@ -99,8 +105,11 @@ async fn an_import_that_was_broken_off_is_brought_to_its_end_and_others_letters_
     let (dead, _) = all(&other).await;
     let mut half: serde_json::Value = serde_json::from_str(&line).unwrap();
     half["records"].as_array_mut().unwrap().truncate(1);
-    dead.import(1, &half.to_string()).await.unwrap();
-    assert_eq!(dead.import(1, &line).await.unwrap(), Imported::Stored);
+    dead.import("letters.ndjson", 1, &half.to_string()).await.unwrap();
+    assert_eq!(
+        dead.import("letters.ndjson", 1, &line).await.unwrap(),
+        Imported::Stored
+    );
     assert_eq!(lines(&other).await, std::slice::from_ref(&line));
 
     // The same message failed here by itself, with another story.
@@ -111,8 +120,49 @@ async fn an_import_that_was_broken_off_is_brought_to_its_end_and_others_letters_
     };
     let id = third.letter(&of).await;
     let (dead, _) = all(&third).await;
-    assert_eq!(dead.import(1, &line).await.unwrap(), Imported::There);
+    assert_eq!(
+        dead.import("letters.ndjson", 1, &line).await.unwrap(),
+        Imported::There
+    );
     assert_eq!(third.acts(&id).await, ["failed"]);
+}
+
+#[tokio::test]
+async fn of_each_record_it_is_said_who_imported_it_and_from_where() {
+    let world = World::start().await;
+    every_form(&world).await;
+    let line = lines(&world).await.remove(0);
+    let other = World::start().await;
+    let import = async |by: &str, from: &str, line: &str| {
+        let dead = DeadLetters::open(&other.nats, by).await.unwrap();
+        dead.import(from, 1, line).await.unwrap()
+    };
+    let mut half: serde_json::Value = serde_json::from_str(&line).unwrap();
+    half["records"].as_array_mut().unwrap().truncate(1);
+    import("ana@desk", "half.ndjson", &half.to_string()).await;
+    import("bob\u{7}@desk", &"x".repeat(200), &line).await;
+    assert_eq!(import("eve@desk", "again.ndjson", &line).await, Imported::There);
+    let (dead, letters) = all(&other).await;
+    let letter = dead.read(&letters[0]).await.unwrap();
+    let history = LetterView::of(&letter, Vec::new()).unwrap().history;
+    let acts: Vec<_> = history
+        .iter()
+        .map(|record| (&*record.act, &*record.by, record.reason.as_deref()))
+        .collect();
+    let rest = format!("from {}", "x".repeat(100));
+    assert_eq!(
+        acts[..2],
+        [
+            ("failed", "payments on host-1", None),
+            ("imported", "ana@desk", Some("from half.ndjson"))
+        ]
+    );
+    assert_eq!(acts.last(), Some(&("imported", "bob @desk", Some(&*rest))));
+    assert_eq!(acts.len(), letter.records().len() + 2);
+    let [written, brought] = [0, 1].map(|at: usize| history[at].time);
+    assert!(brought > written, "{history:?}");
+    // Somebody was replaying it there: an import is no act that changes where a letter stands.
+    assert_eq!(letter.state(), LetterState::Replaying);
 }
 
 #[tokio::test]
@@ -148,7 +198,7 @@ async fn a_line_that_is_none_is_named_and_cannot_write_elsewhere() {
             "does not hold the message",
         ),
     ] {
-        let refused = dead.import(7, &bad).await;
+        let refused = dead.import("letters.ndjson", 7, &bad).await;
         assert!(
             matches!(&refused, Err(OpsError::Letter(LetterError::Import { line: 7, reason })) if reason.contains(said)),
             "{said}: {refused:?}"

@@ -114,7 +114,7 @@ async fn every_call_returns_while_the_server_hangs() {
         call("list", QUESTION, dead.list(&selection)),
         call("read", QUESTION, dead.read(&letters[0])),
         call("export", QUESTION, dead.export(&letters[0])),
-        call("import", QUESTION, dead.import(1, &line)),
+        call("import", QUESTION, dead.import("a.ndjson", 1, &line)),
         call("replay", QUESTION, dead.replay(letters.clone(), HOW, |_| {})),
         call("edit", RECORD, dead.edit(&letter, &edit)),
         call("discard", RECORD, dead.discard(&letters[0], "a test")),

@@ -12,3 +12,4 @@ mod letters;
 mod listing;
 mod replay;
 mod republish;
+mod violations;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tidewire::{
+    Operation,
     dead_letter::{Act, Letter, LetterState, Original},
     wire,
 };
@@ -71,7 +72,10 @@ impl DeadLetters {
         let sent = match self.send(sending).await {
             Ok(sent) => sent,
             Err(OpsError::Letter(error)) => return Ok(refused(&error)),
-            Err(error) => return Err(error),
+            Err(error) => {
+                let refusal = self.not_permitted(listed, &claimed, &subject, error).await?;
+                return Ok(refused(&refusal));
+            }
         };
         if matches!(sent, Sent::Stored { .. }) {
             return Ok(Given::UnderWay { record });
@@ -83,6 +87,37 @@ impl DeadLetters {
         }
         let reason = "something else was stored there meanwhile".into();
         Ok(refused(&LetterError::NotStored { subject, reason }))
+    }
+
+    /// Opens a letter again that was claimed here and then not sent, for this user may not publish to `subject`. Any other
+    /// error is given back.
+    pub(super) async fn not_permitted(
+        &self,
+        listed: &Listed,
+        claimed: &Claimed,
+        subject: &str,
+        error: OpsError,
+    ) -> Result<LetterError, OpsError> {
+        let refusal = match error {
+            OpsError::NotPermitted(refusal)
+                if refusal.operation == Operation::Publish && refusal.subject == subject =>
+            {
+                refusal
+            }
+            other => return Err(other),
+        };
+        let error = LetterError::NotPermitted {
+            letter: listed.letter.clone(),
+            refusal,
+        };
+        // Who claimed it before us may still send it.
+        if !claimed.before {
+            let reason = format!("not sent: this user may not publish to `{subject}`");
+            let act = self.act(Act::Failed, &listed.consumer, Some(&reason));
+            // Whoever was faster has said what became of it.
+            self.append(listed, &act, claimed.record).await?;
+        }
+        Ok(error)
     }
 
     /// Says in the stream that a letter is replayed now; `to_subject` is the subject where it does not go to its handler.

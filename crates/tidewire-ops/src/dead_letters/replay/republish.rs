@@ -20,6 +20,7 @@ use crate::{
         read::{Head, stored_since},
     },
     error::OpsError,
+    manifests::Manifests,
 };
 
 /// First tokens of subjects that are not for people to publish to.
@@ -31,7 +32,7 @@ const FRAME: usize = 1 << 10;
 
 impl DeadLetters {
     /// Publishes a letter's message to its own subject, and records that; what was done before is not done again.
-    pub(super) async fn republish(&self, listed: &Listed) -> Result<Given, OpsError> {
+    pub(super) async fn republish(&self, listed: &Listed, manifests: &Manifests) -> Result<Given, OpsError> {
         let subject = &listed.subject;
         let not = |reason: &str| {
             refused(&LetterError::NotForItsSubject {
@@ -43,6 +44,12 @@ impl DeadLetters {
         let first = subject.split('.').next().unwrap_or_default();
         if RESERVED.contains(&first) || first.starts_with(['$', '_']) {
             return Ok(not("the subject is not one to publish to"));
+        }
+        let family = listed.name.as_deref().and_then(|name| manifests.family(name));
+        if let Some((_, entity)) = family {
+            let part =
+                format!("it is part of the history of `{entity}`, to which the event store alone appends");
+            return Ok(not(&part));
         }
         let message = self.read(listed).await?.message().cloned();
         let Some(OriginalHeaders::Parsed(headers)) = message.as_ref().map(|message| &message.headers) else {
@@ -146,7 +153,7 @@ impl DeadLetters {
                 reason: "its stream expects another message first".into(),
             })),
             Err(OpsError::Letter(error)) => Ok(Err(error)),
-            Err(error) => Err(error),
+            Err(error) => Ok(Err(self.not_permitted(listed, claimed, subject, error).await?)),
         }
     }
 
@@ -181,7 +188,12 @@ impl DeadLetters {
     /// The stream that captures a subject.
     async fn stream_of(&self, subject: &str) -> Result<Option<String>, OpsError> {
         let js = self.nats.jetstream();
-        match self.nats.unless_refused(js.stream_by_subject(subject)).await? {
+        let looking = js.stream_by_subject(subject);
+        match self
+            .nats
+            .unless_refused(&["$JS.API.STREAM.NAMES"], looking)
+            .await?
+        {
             Ok(stream) => Ok(Some(stream)),
             Err(error) if error.kind() == GetStreamByNameErrorKind::NotFound => Ok(None),
             Err(error) => Err(OpsError::jetstream(

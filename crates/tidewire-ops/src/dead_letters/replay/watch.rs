@@ -30,7 +30,13 @@ impl Watch {
             let consumer = dead.stream.create_consumer(config).await?;
             Ok::<_, tidewire::BoxError>(consumer.messages().await?)
         };
-        let opened = dead.nats.unless_refused(Box::pin(opening)).await?;
+        let stream = tidewire::wire::DLQ_STREAM;
+        let asked = [
+            format!("$JS.API.STREAM.INFO.{stream}"),
+            format!("$JS.API.CONSUMER.CREATE.{stream}"),
+            format!("$JS.API.CONSUMER.CREATE.{stream}.>"),
+        ];
+        let opened = dead.nats.unless_refused(&asked, Box::pin(opening)).await?;
         opened
             .map(Self)
             .map_err(|error| unread(tidewire::wire::DLQ_STREAM, error))

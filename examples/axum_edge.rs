@@ -3,7 +3,7 @@
 //! ```text
 //! $ cargo run --example axum_edge
 //! HTTP/1.0 200 OK: one tea
-//! HTTP/1.0 409 Conflict: `cafe.counter.drink.pour` was refused with `sold_out`: there is none left
+//! HTTP/1.0 409 Conflict: `cafe.counter.drink.pour` was refused with `sold_out`: there is none left; ask for something else
 //! ```
 #![expect(clippy::print_stdout, reason = "its output is what it shows")]
 

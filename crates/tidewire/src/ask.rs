@@ -50,7 +50,12 @@ pub enum AskError {
         within: Duration,
     },
     /// The service answered with an error; `error.retryable` says whether the same message may succeed later.
-    #[error("`{subject}` was refused with `{code}`: {message}", code = .error.code, message = .error.message)]
+    #[error(
+        "`{subject}` was refused with `{code}`: {message}; {remedy}",
+        code = .error.code,
+        message = .error.message,
+        remedy = after_refusal(.error.retryable)
+    )]
     Refused {
         /// Where the message was sent.
         subject: String,
@@ -118,6 +123,15 @@ pub enum AskError {
         #[source]
         source: async_nats::RequestError,
     },
+}
+
+/// The service's own words say what is wrong, and need not say what to do.
+fn after_refusal(retryable: bool) -> &'static str {
+    if retryable {
+        "ask again later"
+    } else {
+        "ask for something else"
+    }
 }
 
 impl AskError {

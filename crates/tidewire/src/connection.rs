@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, jetstream};
 use serde::de::DeserializeOwned;
-use tidewire_core::{Format, Outgoing};
+use tidewire_core::{Format, Outgoing, SubjectFilter};
 
 use crate::{
     ask::AskError,
@@ -90,13 +90,61 @@ impl Connection {
         self.sender().request(outgoing, within).await
     }
 
-    /// Runs a call of the client until it is done, or until the server refuses this connection something meanwhile: the
-    /// call itself would only run into its time limit.
+    /// Runs a call of the client until it is done, or until the server refuses what it needs: the call itself would only
+    /// run into its time limit. What is refused to other calls on this connection is theirs to hear.
+    ///
+    /// `subjects` are those that the call publishes to, as filters, and those that it hears, as it subscribes to them.
+    /// JetStream's API begins with `$JS.API` there, whatever its domain or prefix. Inboxes need no mention.
     ///
     /// # Errors
-    /// The [`Refusal`] that came first, whichever call it belongs to.
-    pub async fn unless_refused<T>(&self, call: impl Future<Output = T>) -> Result<T, Refusal> {
-        self.refusals.or_refused(|_| true, call).await
+    /// The [`Refusal`] of one of them, or of an inbox: who may not hear one inbox hears no answer.
+    pub fn unless_refused<T>(
+        &self,
+        subjects: &[impl AsRef<str>],
+        call: impl Future<Output = T>,
+    ) -> impl Future<Output = Result<T, Refusal>> {
+        let concerns = |refusal: &Refusal| self.concerns(refusal, subjects);
+        // Not awaited here: the client's futures are large, and each that awaits has them once more.
+        self.refusals.or_refused(concerns, call)
+    }
+
+    /// Whether what was refused is one of `subjects`, or an inbox; see [`Connection::unless_refused`].
+    pub(crate) fn concerns(&self, refusal: &Refusal, subjects: &[impl AsRef<str>]) -> bool {
+        let mut subjects = subjects.iter().map(AsRef::as_ref);
+        match (refusal.operation, self.question(refusal)) {
+            (Operation::Subscribe, _) => {
+                self.is_inbox(&refusal.subject) || subjects.any(|heard| heard == refusal.subject)
+            }
+            (Operation::Publish, Some(question)) => {
+                let asked = format!("{API_PREFIX}.{question}");
+                subjects.any(|filter| is_of(filter, &asked))
+            }
+            (Operation::Publish, None) => subjects.any(|filter| is_of(filter, &refusal.subject)),
+        }
+    }
+
+    /// What was asked of JetStream's API, such as `STREAM.INFO.<stream>`, where that was refused.
+    pub(crate) fn question<'a>(&self, refusal: &'a Refusal) -> Option<&'a str> {
+        let below = refusal.subject.strip_prefix(&*self.api_prefix)?;
+        below
+            .strip_prefix('.')
+            .filter(|_| refusal.operation == Operation::Publish)
+    }
+
+    /// Whether a subject is one that this client makes up to be answered on: a name that is never used twice behind its
+    /// prefix, and perhaps a place for numbers.
+    pub(crate) fn is_inbox(&self, subject: &str) -> bool {
+        let inbox = self.client().new_inbox();
+        let Some((prefix, made_up)) = inbox.rsplit_once('.') else {
+            return false;
+        };
+        let behind = subject
+            .strip_prefix(prefix)
+            .and_then(|behind| behind.strip_prefix('.'));
+        behind.is_some_and(|behind| {
+            let name = behind.strip_suffix(".*").unwrap_or(behind);
+            name.len() == made_up.len() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
     }
 
     /// What is sent through it here is written already.
@@ -163,6 +211,10 @@ impl Connection {
     pub(crate) async fn revive(&self, generation: u64) -> Result<(), ConnectError> {
         self.current.revive(generation, &self.refusals).await
     }
+}
+
+fn is_of(filter: &str, subject: &str) -> bool {
+    filter == subject || SubjectFilter::parse(filter).is_ok_and(|filter| filter.matches(subject))
 }
 
 impl From<Client> for Connection {

@@ -74,12 +74,12 @@ async fn answer(request: Message, route: &Route, sender: &Sender) -> Option<Erro
     });
     let refusal = outcome.refusal();
     if let Some(refusal) = &refusal {
-        let (code, message) = (refusal.code.as_str(), refusal.message.as_str());
+        let (code, error) = (refusal.code.as_str(), refusal.message.as_str());
         span.in_scope(|| {
             if outcome.is_success() {
-                tracing::debug!(handler, subject, code, message, "declined");
+                tracing::debug!(handler, subject, code, error, "declined");
             } else {
-                tracing::warn!(handler, subject, code, message, "answered with an error");
+                tracing::warn!(handler, subject, code, error, "answered with an error");
             }
         });
     }

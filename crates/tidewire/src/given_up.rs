@@ -9,7 +9,6 @@ use serde::Deserialize;
 use tidewire_core::{ContextManifest, ContextName, ErrorEvent, Kind, Manifest};
 
 use crate::{
-    connection::Refusal,
     error_events::ErrorEvents,
     hearing::{Heard, Hearing},
     wiring::Wiring,
@@ -40,11 +39,6 @@ pub(crate) async fn hear(wiring: &Wiring, manifest: &Manifest) -> Result<(), Sub
         wiring.spawn(tell(wiring.clone(), manifest.service.clone(), advisories));
     }
     Ok(())
-}
-
-/// Whether it is the hearing of advisories that was refused.
-pub(crate) fn concerns(refusal: &Refusal) -> bool {
-    refusal.subject.starts_with(ADVISORIES)
 }
 
 /// The streams of a context that keep anything.

@@ -12,11 +12,7 @@ use bytes::Bytes;
 use tidewire_core::{BoxError, Claim, Class, ContextName, Failure, wire};
 use tokio::time::timeout;
 
-use crate::{
-    connection::{Connection, Refusal},
-    start_error::StartError,
-    stream::find,
-};
+use crate::{connection::Connection, start_error::StartError, stream::find};
 
 /// How long storing or fetching one object may take.
 const MOVED_WITHIN: Duration = Duration::from_secs(60);
@@ -56,8 +52,10 @@ pub(crate) async fn ensure(nats: &Connection, stream: &str, context: &ContextNam
         Some(found) if found.num_replicas >= replicas => Ok(()),
         Some(mut found) => {
             found.num_replicas = replicas;
-            let updated = js.update_stream(&found).await;
-            updated.map(drop).map_err(|error| refused(error.into()))
+            let updating = js.update_stream(&found);
+            let asked = [format!("$JS.API.STREAM.UPDATE.{objects}")];
+            let updated = nats.unless_refused(&asked, updating);
+            updated.await?.map(drop).map_err(|error| refused(error.into()))
         }
         None => {
             let config = Config {
@@ -68,7 +66,10 @@ pub(crate) async fn ensure(nats: &Connection, stream: &str, context: &ContextNam
                 ..Config::default()
             };
             // Boxed: the client's futures are large.
-            match Box::pin(js.create_object_store(config)).await {
+            let making = Box::pin(js.create_object_store(config));
+            let asked = [format!("$JS.API.STREAM.CREATE.{objects}")];
+            let made = nats.unless_refused(&asked, making);
+            match made.await? {
                 Ok(_) => Ok(()),
                 // Another service made it at the same moment.
                 Err(_) if find(nats, &objects).await?.is_some() => Ok(()),
@@ -200,9 +201,14 @@ async fn within<T>(
     bucket: &str,
     moving: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
-    let concerns = |refusal: &Refusal| refusal.subject.contains(bucket);
-    let moved = nats
-        .refusals()
-        .or_refused(concerns, timeout(MOVED_WITHIN, moving));
+    let stream = wire::object_stream(bucket);
+    let subjects = [
+        format!("$O.{bucket}.>"),
+        format!("$JS.API.STREAM.*.{stream}"),
+        format!("$JS.API.STREAM.MSG.GET.{stream}"),
+        format!("$JS.API.DIRECT.GET.{stream}"),
+        format!("$JS.API.DIRECT.GET.{stream}.>"),
+    ];
+    let moved = nats.unless_refused(&subjects, timeout(MOVED_WITHIN, moving));
     moved.await??
 }

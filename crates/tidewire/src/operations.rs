@@ -1,12 +1,15 @@
-//! What an operator asks of an instance: to pause a durable, to resume it, to set a breaker.
+//! What an operator asks of an instance: to pause a durable, to resume it, to set a breaker, to read data.
 
-use std::time::Duration;
+use std::{panic::catch_unwind, time::Duration};
 
 use async_nats::{Message, datetime::parse_rfc3339};
 use serde::de::DeserializeOwned;
+use serde_json::value::to_raw_value;
 use tidewire_core::{
     BoxError, Timestamp,
-    operation::{AskBreakers, BreakerSetting, BreakerView, Done, Operated, PauseDurable, ResumeDurable},
+    operation::{
+        AskBreakers, BreakerSetting, BreakerView, DecodeData, Done, Operated, PauseDurable, ResumeDurable,
+    },
     wire,
 };
 
@@ -15,6 +18,7 @@ use crate::{
     checkup::{pause_text, paused},
     clock,
     hearing::{Heard, Hearing},
+    route::ToJson,
     start_error::StartError,
     wiring::Wiring,
 };
@@ -38,6 +42,7 @@ pub(crate) struct Operable {
     /// Its consumers, each with its stream.
     pub(crate) consumers: Vec<(String, String)>,
     pub(crate) breaker: Breaker,
+    pub(crate) json: ToJson,
 }
 
 impl Operations {
@@ -71,9 +76,16 @@ impl Operations {
                 instance: self.instance.clone(),
                 done,
             };
-            let Ok(answer) = serde_json::to_vec(&operated) else {
+            let Ok(mut answer) = serde_json::to_vec(&operated) else {
                 continue;
             };
+            let most = self.wiring.sender.connection().max_payload();
+            if answer.len() > most {
+                let done = Done::Refused(format!(
+                    "the answer has more than the {most} bytes that the server takes"
+                ));
+                answer = serde_json::to_vec(&Operated { done, ..operated }).unwrap_or_default();
+            }
             if let Err(error) = self.wiring.sender.client().publish(inbox, answer.into()).await {
                 tracing::warn!(%error, "an operator could not be answered");
             }
@@ -102,20 +114,17 @@ impl Operations {
                 }
                 Ok(Done::Breakers(self.breakers()))
             }
+            "decode" => {
+                let asked = read(request)?;
+                Ok(Done::Decoded(self.decode(&asked)?))
+            }
             verb => Err(format!("`{verb}` is nothing that this version does; upgrade the service").into()),
         }
     }
 
     /// Pauses the durable's consumers on the server, for all instances; resumes them where there is no time.
     async fn pause(&self, durable: &str, until: Option<Timestamp>) -> Result<Vec<String>, BoxError> {
-        let Some(found) = self.durables.iter().find(|found| found.name == durable) else {
-            let names: Vec<_> = self.durables.iter().map(|found| found.name.as_str()).collect();
-            return Err(format!(
-                "the service has no durable `{durable}`; it has {}",
-                names.join(", ")
-            )
-            .into());
-        };
+        let found = self.durable(durable)?;
         let js = self.wiring.sender.connection().jetstream();
         let mut done = Vec::new();
         for (stream, consumer) in &found.consumers {
@@ -140,6 +149,25 @@ impl Operations {
             "paused or resumed by an operator"
         );
         Ok(done)
+    }
+
+    fn durable(&self, name: &str) -> Result<&Operable, BoxError> {
+        let found = self.durables.iter().find(|found| found.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.durables.iter().map(|found| found.name.as_str()).collect();
+            format!("the service has no durable `{name}`; it has {}", names.join(", ")).into()
+        })
+    }
+
+    /// What data says, by the type that the durable takes it as.
+    fn decode(&self, asked: &DecodeData) -> Result<String, BoxError> {
+        let json = self.durable(&asked.durable)?.json;
+        let data = to_raw_value(&asked.data)?;
+        // A panic of the type's own code would end what answers operators.
+        let decoded = catch_unwind(|| json(asked.encoded(&data))).map_err(|_| {
+            BoxError::from("the type panicked as it was written as JSON; mend its `Serialize`")
+        })?;
+        Ok(decoded?.get().to_owned())
     }
 
     fn set(&self, name: &str, to: BreakerSetting) -> Result<(), BoxError> {

@@ -91,7 +91,8 @@ impl Outbox {
     }
 
     /// Publishes what was emitted, one after the other and each confirmed by its stream: pipelined, a server's crash
-    /// would leave holes in the middle. Nothing is published where one of them cannot be written.
+    /// would leave holes in the middle. Nothing is published where one of them cannot be written, or is too large for the
+    /// server.
     ///
     /// With an inbox they are on record first: from then on they are sent, whoever handles the message.
     pub(crate) async fn publish(&self, expected: u64) -> Result<(), Failure> {
@@ -115,6 +116,9 @@ impl Outbox {
             if let Some(packed) = self.sender.packed(output).await.map_err(failure)? {
                 *output = packed;
             }
+        }
+        for output in &outputs {
+            self.sender.fits(output).map_err(failure)?;
         }
         if let Some(recorded) = &self.inbox {
             let (inbox, identity) = &**recorded;

@@ -72,9 +72,33 @@ impl Sender {
         let is_over = |most: Option<usize>| most.is_some_and(|most| outgoing.body.len() > most);
         if is_over(compress_above) || claim_check_above.is_some() && self.is_claimed(outgoing) {
             // Boxed: nearly no message needs it, and each would hold the room for it.
-            return Box::pin(self.pack(outgoing)).await.map(Some);
+            let packed = Box::pin(self.pack(outgoing)).await;
+            return packed
+                .map(Some)
+                .inspect_err(|error| self.sends().unsent(outgoing.subject.name().as_str(), error));
         }
         Ok(None)
+    }
+
+    /// Whether the server takes the message by its size: to be known of all that go together before the first is sent.
+    pub(crate) fn fits(&self, outgoing: &Outgoing) -> Result<(), PublishError> {
+        if size(outgoing) <= self.connection().max_payload() {
+            return Ok(());
+        }
+        let error = self.too_large(outgoing);
+        self.sends().unsent(outgoing.subject.name().as_str(), &error);
+        Err(error)
+    }
+
+    pub(crate) fn too_large(&self, outgoing: &Outgoing) -> PublishError {
+        let (size, most) = (outgoing.body.len(), self.connection().max_payload());
+        PublishError::TooLarge {
+            subject: outgoing.published_to(),
+            reason: format!(
+                "{size} bytes, and the server takes {most}, headers included; {}",
+                self.sizes().remedy()
+            ),
+        }
     }
 
     async fn pack(&self, outgoing: &Outgoing) -> Result<Outgoing, PublishError> {

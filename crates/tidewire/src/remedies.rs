@@ -126,6 +126,18 @@ fn of_publishing() {
     );
 }
 
+fn refused(retryable: bool) -> AskError {
+    AskError::Refused {
+        subject: "orders.payments.payment.process.p-1".into(),
+        error: ErrorBody {
+            code: "insufficient_funds".into(),
+            message: "the account is empty".into(),
+            retryable,
+            details: serde_json::Value::Null,
+        },
+    }
+}
+
 #[test]
 fn of_asking() {
     let subject = || "orders.payments.payment.process.p-1".to_owned();
@@ -134,16 +146,9 @@ fn of_asking() {
             "start the one that handles it, or ask again later";
         AskError::TimedOut { .. } => AskError::TimedOut { subject: subject(), within: WITHIN },
             "ask again only what may be done twice";
-        // What to do about it is the service's to say.
-        AskError::Refused { .. } => AskError::Refused {
-            subject: subject(),
-            error: ErrorBody {
-                code: "insufficient_funds".into(),
-                message: "the account is empty, pay in first".into(),
-                retryable: false,
-                details: serde_json::Value::Null,
-            },
-        }, "pay in first";
+        // Whatever the service says; and where it says that the same may succeed later, the last words are others.
+        AskError::Refused { error: ErrorBody { retryable: false, .. }, .. } => refused(false), "ask for something else";
+        AskError::Refused { error: ErrorBody { retryable: true, .. }, .. } => refused(true), "ask again later";
         AskError::Unreadable { .. } => AskError::Unreadable {
             subject: subject(),
             source: ReplyError::WrongKind(Kind::Event),

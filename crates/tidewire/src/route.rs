@@ -5,7 +5,8 @@ use std::{any::Any, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration
 use futures_util::{FutureExt, future::poll_immediate};
 use serde_json::value::{RawValue, to_raw_value};
 use tidewire_core::{
-    Class, EventSet, Failure, Kind, MessageManifest, MessageType, Outcome, RequestMessage, Validity,
+    Any as AnyEvent, Class, DecodeError, Encoded, EventSet, Failure, Kind, MessageManifest, MessageType,
+    Outcome, RequestMessage, Validity,
 };
 use tokio::time::{Instant, timeout};
 
@@ -22,6 +23,9 @@ use crate::{
 
 /// What a handler answered, as JSON text; `None` for events.
 pub(crate) type Answer = Option<Box<RawValue>>;
+
+/// Reads data as JSON text, for people to look at.
+pub(crate) type ToJson = fn(Encoded<'_>) -> Result<Box<RawValue>, DecodeError>;
 
 /// One handler of a service.
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct Route {
     pub(crate) batches: bool,
     /// What the messages that it takes are held against, if the service does so.
     pub(crate) schemas: Option<Arc<Validity>>,
+    /// Reads what it takes.
+    pub(crate) json: ToJson,
     needs_envelope: bool,
     as_it_came: bool,
     handler: Inner,
@@ -104,6 +110,7 @@ impl Route {
         // One batch is handled while the next one gathers.
         route.concurrency = gather.most.saturating_mul(2);
         route.batches = true;
+        route.json = <T::Message as BatchArgument>::Events::json;
         route
     }
 
@@ -158,6 +165,7 @@ impl Route {
             attempts: Attempts::unheard(),
             batches: false,
             schemas: None,
+            json: AnyEvent::json,
             needs_envelope: T::Message::NEEDS_ENVELOPE,
             as_it_came: T::Message::AS_IT_CAME,
             handler,

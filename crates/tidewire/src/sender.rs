@@ -104,8 +104,17 @@ impl Sender {
         stamp: Stamp,
         extras: Extras,
     ) -> Result<Outgoing, EncodeError> {
-        self.0.schemas.check_sent(message)?;
-        Outgoing::message(message, stamp, extras)
+        let checked = self.0.schemas.check_sent(message);
+        let written = checked.and_then(|()| Outgoing::message(message, stamp, extras));
+        if written.is_err() {
+            self.0.sends.unwritten(M::TYPE.name);
+        }
+        written
+    }
+
+    /// Where what it sends is counted.
+    pub(crate) fn sends(&self) -> &Sends {
+        &self.0.sends
     }
 
     pub(crate) fn service(&self) -> &str {
@@ -247,14 +256,7 @@ impl Sender {
                 // The confirmation of a lost connection does not come any more; the id makes another try safe.
                 Ok(Reply::Lost) => continue,
                 Err(Unanswered::Unsent(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                    let (size, most) = (outgoing.body.len(), self.0.connection.max_payload());
-                    return Err(PublishError::TooLarge {
-                        subject,
-                        reason: format!(
-                            "{size} bytes, and the server takes {most}, headers included; {}",
-                            self.0.sizes.remedy()
-                        ),
-                    });
+                    return Err(self.too_large(outgoing));
                 }
                 Ok(Reply::Late) | Err(_) => unconfirmed(),
             };

@@ -2,6 +2,7 @@
 
 mod check;
 mod durables;
+mod needs;
 mod queue;
 mod start;
 mod validity;

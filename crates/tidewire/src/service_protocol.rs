@@ -22,6 +22,9 @@ use crate::{
     wiring::Wiring,
 };
 
+/// What the protocol asks for.
+pub(crate) const VERBS: [&str; 3] = ["PING", "INFO", "STATS"];
+
 /// What one instance says of itself.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -127,8 +130,7 @@ impl Instance {
 
     /// Subscribes to what the protocol asks on.
     pub(crate) async fn subscribe(&self, wiring: &Wiring) -> Result<Hearing, StartError> {
-        let verbs = ["PING", "INFO", "STATS"].into_iter();
-        let subjects = verbs.flat_map(|verb| {
+        let subjects = VERBS.into_iter().flat_map(|verb| {
             let one = format!("$SRV.{verb}.{}", self.name);
             [format!("$SRV.{verb}"), one.clone(), format!("{one}.{}", self.id)]
         });

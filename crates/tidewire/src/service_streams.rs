@@ -76,7 +76,10 @@ async fn ensure_stream(nats: &Connection, wanted: Config) -> Result<(), StartErr
 async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<(), StartError> {
     let js = nats.jetstream();
     let Some(found) = crate::stream::find(nats, &wanted.name).await? else {
-        return match js.create_stream(wanted.clone()).await {
+        let making = js.create_stream(wanted.clone());
+        let asked = [format!("$JS.API.STREAM.CREATE.{}", wanted.name)];
+        let made = nats.unless_refused(&asked, making);
+        return match made.await? {
             Ok(_) => Ok(()),
             // Another service made it at the same moment, with as many replicas as it has.
             Err(_) if crate::stream::find(nats, &wanted.name).await?.is_some() => Ok(()),
@@ -96,8 +99,11 @@ async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<(), StartError
     if better == found {
         return Ok(());
     }
-    js.update_stream(&better)
-        .await
+    let updating = js.update_stream(&better);
+    let asked = [format!("$JS.API.STREAM.UPDATE.{}", wanted.name)];
+    let updated = nats.unless_refused(&asked, updating);
+    updated
+        .await?
         .map_err(|error| StartError::of_stream(&wanted.name, error))?;
     Ok(())
 }

@@ -60,6 +60,7 @@ impl Terms {
             None => self.filter.clone().unwrap_or_default(),
         });
         let mut route = Route::of_events(&name, self.carrier, takes, handler, state);
+        route.json = T::Message::json;
         route.filter = self.filter;
         route.concurrency = self.concurrency;
         route.layers.extend(&self.layers);

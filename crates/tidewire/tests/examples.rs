@@ -35,6 +35,8 @@ examples! {
     durable_command,
     effectively_once,
     hello,
+    layer_concurrency,
+    layer_time_limit,
     layers,
     live,
     metrics,

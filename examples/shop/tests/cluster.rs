@@ -4,15 +4,60 @@
 
 mod process;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use process::{Process, eventually};
+use tidewire::{Connection, async_nats::jetstream::stream};
 use tidewire_server::Cluster;
 use tidewire_shop::{books::Books, load::Storefront};
 
 /// An election takes up to eight seconds, and what failed meanwhile is tried again after 1 s, 2 s, 4 s, … On a machine that
 /// has much else to do an order may fail seven times, and the next try comes after a minute more.
 const SETTLED_WITHIN: Duration = Duration::from_secs(240);
+/// A service writes its manifest once it has started, and the first may be one without streams.
+const REPLICATED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What the shop stands on: its streams, the buckets of its services, and what Tidewire keeps for them.
+const STREAMS: [&str; 19] = [
+    "ORDERS__CHECKOUT",
+    "ORDERS__PAYMENTS",
+    "INVENTORY__STOCK",
+    "KV_SHOP_ORDERS",
+    "KV_SHOP_SHELVES",
+    "KV_SHOP_RESERVATIONS",
+    "KV_SHOP_CHARGES",
+    "KV_SHOP_GATEWAY",
+    "KV_SHOP_NOTIFICATIONS",
+    "TW_ORDERS",
+    "TW_PAYMENTS",
+    "TW_NOTIFICATIONS",
+    "KV_TW_ORDERS_RUNS",
+    "KV_TW_PAYMENTS_RUNS",
+    "KV_TW_NOTIFICATIONS_RUNS",
+    "KV_TIDEWIRE_LEASES",
+    "KV_TIDEWIRE_MANIFESTS",
+    "TIDEWIRE_DLQ",
+    "TIDEWIRE_ERRORS",
+];
+
+/// Waits until each stream, and so each bucket, has three replicas.
+async fn all_have_three_replicas(nats: &Connection) {
+    let deadline = Instant::now() + REPLICATED_WITHIN;
+    loop {
+        let streams: Vec<stream::Info> = nats.jetstream().streams().try_collect().await.unwrap();
+        let of = |stream: &stream::Info| (stream.config.name.clone(), stream.config.num_replicas);
+        let found: Vec<_> = streams.iter().map(of).collect();
+        if found.iter().all(|(_, replicas)| *replicas == 3) {
+            for name in STREAMS {
+                assert!(found.iter().any(|(found, _)| found == name), "{name}: {found:?}");
+            }
+            return;
+        }
+        assert!(Instant::now() < deadline, "{found:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leader_of_a_cluster_is_killed_and_the_books_balance() {
@@ -32,9 +77,9 @@ async fn the_leader_of_a_cluster_is_killed_and_the_books_balance() {
     let load = storefront.place_orders(15, None, async { drop(stopped.await) });
     let kill_the_leader = async {
         eventually("orders end", || ledger.figures().finished > 30).await;
+        all_have_three_replicas(&nats).await;
         let stream = nats.jetstream().get_stream("ORDERS__CHECKOUT").await.unwrap();
         let info = stream.cached_info();
-        assert_eq!(info.config.num_replicas, 3);
         let leader = info
             .cluster
             .as_ref()

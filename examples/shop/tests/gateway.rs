@@ -140,6 +140,32 @@ async fn what_no_retry_helps_is_put_aside_and_repaired_by_a_replay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_slow_is_waited_for_and_nothing_fails() {
+    let till = Till::open(Faults {
+        slow: 1.0,
+        ..Faults::none()
+    })
+    .await;
+    let began = Instant::now();
+    for number in 0..10 {
+        till.request(&number.to_string(), "4242-4242").await;
+    }
+    eventually("all are charged", async || till.ends().await == (10, 10)).await;
+    assert!(
+        began.elapsed() >= Duration::from_millis(300),
+        "each call takes as long: {:?}",
+        began.elapsed()
+    );
+    assert_eq!(till.letters().await.1.len(), 0);
+    assert_eq!(
+        till.stored("TIDEWIRE_ERRORS").await,
+        0,
+        "what is slow is no failure"
+    );
+    assert_eq!(till.breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_hangs_is_cut_off_and_charges_once() {
     let till = Till::open(Faults {
         hangs: 1.0,

@@ -66,7 +66,8 @@ impl Connect {
 
     /// As the variables of the NATS tools say: `NATS_CONTEXT`, else the selected context, and over that `NATS_URL`,
     /// `NATS_USER`, `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_CREDS`, `NATS_NKEY`, `NATS_CERT`, `NATS_KEY`, `NATS_CA`,
-    /// `NATS_INBOX_PREFIX` and `NATS_JS_DOMAIN`. `nats://localhost:4222` where nothing says otherwise.
+    /// `NATS_INBOX_PREFIX` and `NATS_JS_DOMAIN`. A user, password or token in `NATS_URL` goes before those of the other
+    /// variables. `nats://localhost:4222` where nothing says otherwise.
     ///
     /// # Errors
     /// [`ConnectError`] names the context or the file that cannot be read.
@@ -95,12 +96,9 @@ impl Connect {
             Some(name) => Self::context(&name)?,
             None => Self::to(DEFAULT_ADDRESS),
         };
+        let mut in_address = Vec::new();
         if let Some(address) = address {
-            let (addresses, users) = Addresses::read(&address);
-            connect.addresses = addresses;
-            if !users.is_empty() {
-                connect.credentials = users;
-            }
+            (connect.addresses, in_address) = Addresses::read(&address);
         }
         let given: Vec<_> = [
             variable("NATS_CREDS").map(|file| Credentials::File(file.into())),
@@ -111,8 +109,10 @@ impl Connect {
         .into_iter()
         .flatten()
         .collect();
-        if !given.is_empty() {
-            connect.credentials = given;
+        // As in the tools: who stands in an address is who one is there.
+        let credentials = if in_address.is_empty() { given } else { in_address };
+        if !credentials.is_empty() {
+            connect.credentials = credentials;
         }
         if let Some(certificates) = variable("NATS_CA") {
             connect.root_certificates = Some(certificates.into());

@@ -13,12 +13,7 @@ use async_nats::{
 use tidewire_core::{Start, wire};
 
 use super::{ordered::GROUP, place::Place};
-use crate::{
-    connection::{Connection, Refusal},
-    quarantine::Received,
-    start_error::StartError,
-    stream::look_up,
-};
+use crate::{connection::Connection, quarantine::Received, start_error::StartError, stream::look_up};
 
 /// The default of how long a message may be in hand without a sign of life before the server delivers it again. A mark
 /// goes out every third of it, so that it runs out only where the process, its runtime or its connection is dead.
@@ -63,12 +58,10 @@ impl Depth {
 
 /// Makes the consumer, or sees that it is the declared one; a filter that grew is added.
 pub(crate) async fn declare(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, StartError> {
-    let ours = format!("{}.CONSUMER.", nats.api_prefix());
-    let concerns =
-        |refusal: &Refusal| refusal.subject.starts_with(&ours) && refusal.subject.contains(&spec.name);
-    nats.refusals()
-        .or_refused(concerns, find_or_make(nats, spec))
-        .await?
+    let consumer = format!("$JS.API.CONSUMER.*.{}.{}", spec.stream, spec.name);
+    // With a single filter it is made at a subject that has the filter behind its name.
+    let subjects = [format!("{consumer}.>"), consumer];
+    nats.unless_refused(&subjects, find_or_make(nats, spec)).await?
 }
 
 async fn find_or_make(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, StartError> {

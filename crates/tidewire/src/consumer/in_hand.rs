@@ -228,6 +228,16 @@ impl Drop for Grip {
     }
 }
 
+/// Whether the process stood still: what waits in the subscription may be somebody else's by now.
+pub(super) fn stood_still(awake_at: Instant, now: Instant, ack_wait: Duration) -> bool {
+    let stood_still = now.duration_since(awake_at);
+    let long = stood_still > ack_wait / 2;
+    if long {
+        tracing::warn!(?stood_still, "what came meanwhile is left to come again");
+    }
+    long
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -245,6 +245,7 @@ async fn run_errands(
         match done {
             Ok(event) => {
                 if let Errand::Park(job) = errand {
+                    tracing::trace!(target: "tidewire::walk", "parked");
                     // It is kept: its own stream may let it go.
                     drop(job.say(Said::Ack, &work.desk).await);
                 }

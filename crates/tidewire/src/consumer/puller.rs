@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 use super::{
     ack_subject::AckSubject,
     declare::{ConsumerSpec, declare},
+    in_hand::stood_still,
     ordered::{Admission, Admitted, Event, Term},
     pull::{Demand, EXPIRES, Pull, SILENCE},
     settle::Job,
@@ -278,7 +279,11 @@ impl Puller {
             }
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Left::Stopped,
+                () = self.stop.cancelled() => {
+                    // What came to one that stood still is not ours to give back.
+                    let still = stood_still(awake_at, Instant::now(), self.work.ack_wait);
+                    return if still { Left::StoodStill } else { Left::Stopped };
+                }
                 message = messages.next() => {
                     self.came = Instant::now();
                     if stood_still(awake_at, self.came, self.work.ack_wait) {
@@ -486,14 +491,4 @@ impl Puller {
             job.give_back(&self.wiring.sender).await;
         }
     }
-}
-
-/// Whether the process stood still: what waits in the subscription may be somebody else's by now.
-fn stood_still(awake_at: Instant, now: Instant, ack_wait: Duration) -> bool {
-    let stood_still = now.duration_since(awake_at);
-    let long = stood_still > ack_wait / 2;
-    if long {
-        tracing::warn!(?stood_still, "what came meanwhile is left to come again");
-    }
-    long
 }

@@ -64,9 +64,9 @@ impl Job {
     }
 
     /// Gives the message back, for another instance to take at once; one of an ordered durable comes again when the
-    /// next term begins, and in its place.
+    /// next term begins, and in its place. One that may be somebody else's by now is left alone.
     pub(super) async fn give_back(self, sender: &Sender) {
-        if self.seat.is_some() {
+        if self.seat.is_some() || !self.grip.holds(Instant::now()) {
             return;
         }
         let ack = self.ack.clone();
@@ -407,10 +407,12 @@ impl<'a> Case<'a> {
 
     /// Says of a replayed letter that it was handled; of any other message there is nothing to say.
     async fn handled(&self) -> bool {
-        match self.replay {
-            None => true,
-            Some(_) => Box::pin(self.record(Act::Handled, None, None)).await.is_ok(),
+        if self.replay.is_none() {
+            return true;
         }
+        let is_recorded = Box::pin(self.record(Act::Handled, None, None)).await.is_ok();
+        tracing::trace!(target: "tidewire::walk", "letter handled");
+        is_recorded
     }
 
     fn letter(&self) -> LetterId {

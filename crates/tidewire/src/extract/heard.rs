@@ -1,7 +1,8 @@
 //! The last argument of a handler that is given to `.on(…)`.
 
 use serde::de::DeserializeOwned;
-use tidewire_core::{CommandMessage, EventSet, MessageManifest, MessageType};
+use serde_json::value::RawValue;
+use tidewire_core::{Any, CommandMessage, DecodeError, Encoded, EventSet, MessageManifest, MessageType};
 
 use super::{Command, Event, FromMessage, Json, Raw};
 
@@ -28,11 +29,24 @@ pub trait HeardBy<Way>: FromMessage {
     /// The contracts of what it takes; empty where it takes whatever its filter matches.
     #[doc(hidden)]
     fn takes() -> Vec<(MessageType, MessageManifest)>;
+
+    /// The data as JSON text, for people to look at.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where it is none of what it takes.
+    #[doc(hidden)]
+    fn json(encoded: Encoded<'_>) -> Result<Box<RawValue>, DecodeError> {
+        Any::json(encoded)
+    }
 }
 
 impl<E: EventSet, Way> HeardBy<Way> for Event<E> {
     fn takes() -> Vec<(MessageType, MessageManifest)> {
         E::manifest()
+    }
+
+    fn json(encoded: Encoded<'_>) -> Result<Box<RawValue>, DecodeError> {
+        E::json(encoded)
     }
 }
 
@@ -51,5 +65,9 @@ impl<T: DeserializeOwned, Way> HeardBy<Way> for Json<T> {
 impl<C: CommandMessage> HeardBy<DurableWay> for Command<C> {
     fn takes() -> Vec<(MessageType, MessageManifest)> {
         vec![(C::TYPE, MessageManifest::request::<C>())]
+    }
+
+    fn json(encoded: Encoded<'_>) -> Result<Box<RawValue>, DecodeError> {
+        encoded.json::<C>()
     }
 }

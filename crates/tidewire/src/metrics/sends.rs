@@ -80,12 +80,28 @@ impl Sends {
     /// Counts an event or a durable command of this name.
     pub(crate) fn published(&self, name: &str, stored: &Result<Stored, PublishError>) {
         let Some(sends) = &self.0 else { return };
-        let of = sends.stored.get(name);
-        let of = of.unwrap_or_else(|| sends.other.get_or_init(|| Publishes::new(&sends.service, OTHER)));
+        let of = sends.stored_as(name);
         match stored {
             Ok(Stored { duplicate: false, .. }) => of.stored.increment(1),
             Ok(_) => of.duplicate.increment(1),
             Err(error) => of.failed.count(not_stored(error)),
+        }
+    }
+
+    /// Counts an event or a durable command that failed before it was sent.
+    pub(crate) fn unsent(&self, name: &str, error: &PublishError) {
+        if let Some(sends) = &self.0 {
+            sends.stored_as(name).failed.count(not_stored(error));
+        }
+    }
+
+    /// Counts a message of this name that could not be written.
+    pub(crate) fn unwritten(&self, name: &str) {
+        let Some(sends) = &self.0 else { return };
+        let stored = sends.stored.get(name).map(|of| &of.failed);
+        let asked = || sends.asked.get(name).map(|of| &of.failed);
+        if let Some(failed) = stored.or_else(asked) {
+            failed.count("encode");
         }
     }
 
@@ -99,6 +115,13 @@ impl Sends {
             Err(AskError::Refused { .. }) => of.refused.increment(1),
             Err(error) => of.failed.count(not_answered(error)),
         }
+    }
+}
+
+impl Inner {
+    fn stored_as(&self, name: &str) -> &Publishes {
+        let of = self.stored.get(name);
+        of.unwrap_or_else(|| self.other.get_or_init(|| Publishes::new(&self.service, OTHER)))
     }
 }
 

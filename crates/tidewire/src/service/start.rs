@@ -14,12 +14,12 @@ use tidewire_core::{
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{Service, check, durables, queue, validity};
+use super::{Service, check, durables, needs::Needs, queue, validity};
 use crate::{
     bus::{Bus, Declared},
     checkup::{Checkup, Consumers},
-    connection::{Connection, End, Operation, Refusal},
-    depth::{self, Depths},
+    connection::{Connection, End, Refusal},
+    depth::Depths,
     endpoint, given_up,
     health::Health,
     hearing::{Heard, Hearing},
@@ -35,7 +35,7 @@ use crate::{
     service_protocol::{Endpoint, EndpointStats, Instance},
     start_error::StartError,
     start_table::StartTable,
-    stream::{NAMES, ensure, streams_overlapping, wait_for_subject},
+    stream::{ensure, streams_overlapping, wait_for_subject},
     wiring::Wiring,
 };
 
@@ -54,28 +54,17 @@ const STARTED_WITHIN: Duration = Duration::from_secs(60);
 /// Starts the service, unless the server refuses something meanwhile: a permission that is missing is told to the
 /// connection and not to the call that lacks it.
 pub(super) async fn start<S>(service: Service<S>, nats: Connection) -> Result<Running, StartError> {
-    let refusals = nats.refusals().clone();
-    let (consumers, api) = (
-        format!(".{}", wire::consumer_name(&service.name, "")),
-        format!("{}.", nats.api_prefix()),
-    );
-    let needed = |refusal: &Refusal| match refusal.subject.strip_prefix(&api) {
-        _ if manifest_bucket::concerns(refusal) || given_up::concerns(refusal) => false,
-        _ if refusal.operation == Operation::Subscribe => true,
-        // Other services on this connection have their own pulls.
-        Some(pull) if pull.starts_with("CONSUMER.MSG.NEXT.") => pull.contains(&consumers),
-        Some(question) if depth::is_measuring(question) => false,
-        // Done without where it is not allowed.
-        Some(question) => question != NAMES && question != "INFO",
-        None => refusal.subject.contains(wire::LEASES_BUCKET),
-    };
+    let needs = Needs::of(&service);
     let health = Health::default();
     let monitor = match service.monitor {
         Some(address) => Some(Monitor::start(address, health.clone()).await?),
         None => None,
     };
     metrics::begin(&service.name, &service.version);
-    let starting = refusals.or_refused(needed, start_all(service, nats.clone(), health));
+    let needed = |refusal: &Refusal| needs.concerns(&nats, refusal);
+    let starting = nats
+        .refusals()
+        .or_refused(needed, start_all(service, nats.clone(), health));
     let running = timeout(STARTED_WITHIN, starting)
         .await
         .map_err(|_| StartError::TimedOut {
@@ -378,6 +367,7 @@ async fn start_routes(
                     name: route.name.to_string(),
                     consumers: read,
                     breaker: durable.breaker.clone(),
+                    json: route.json,
                 });
                 durable.run(wiring, &first_pulls);
             }
@@ -406,7 +396,7 @@ async fn start_routes(
     Ok((table, by_durable))
 }
 
-fn filters(route: &Route) -> Vec<String> {
+pub(super) fn filters(route: &Route) -> Vec<String> {
     let typed = route
         .takes
         .iter()

@@ -1,5 +1,7 @@
 //! Making a context's stream what its services declare.
 
+use tidewire_core::wire::LEASES_BUCKET;
+
 use super::{
     api::ANSWERED_WITHIN,
     lease::Lease,
@@ -44,7 +46,9 @@ async fn ensure_now(
         return Ok(());
     }
     // The lease and the stream take permissions that a service does not need once its stream is as declared.
-    let concerns = |refusal: &Refusal| refusal.operation == Operation::Publish;
+    let needed = needed_for(stream);
+    let concerns =
+        |refusal: &Refusal| refusal.operation == Operation::Publish && nats.concerns(refusal, &needed);
     let doing = under_lease(nats, context, stream, subjects, service);
     let done = nats.refusals().or_refused(concerns, doing).await;
     done.map_err(|refusal| StartError::StreamNotPermitted {
@@ -54,6 +58,24 @@ async fn ensure_now(
     })?
 }
 
+/// What making a stream, or adding to it, publishes to: questions about the stream, and its lease.
+fn needed_for(stream: &str) -> Vec<String> {
+    let key = format!("$KV.{LEASES_BUCKET}.{}", lease_of(stream));
+    let bucket = format!("KV_{LEASES_BUCKET}");
+    vec![
+        format!("$JS.API.STREAM.*.{stream}"),
+        format!("$JS.API.STREAM.*.{bucket}"),
+        format!("$JS.API.STREAM.MSG.GET.{bucket}"),
+        // In another domain it is written through its API.
+        format!("$JS.API.{key}"),
+        key,
+    ]
+}
+
+fn lease_of(stream: &str) -> String {
+    format!("stream.{stream}")
+}
+
 async fn under_lease(
     nats: &Connection,
     context: &Context,
@@ -61,7 +83,7 @@ async fn under_lease(
     subjects: &[String],
     service: &str,
 ) -> Result<(), StartError> {
-    let (name, replicas) = (format!("stream.{stream}"), context.replicas.unwrap_or(1));
+    let (name, replicas) = (lease_of(stream), context.replicas.unwrap_or(1));
     // Boxed: the client's futures are large.
     let lease = Box::pin(Lease::acquire(nats, &name, service, replicas)).await?;
     let done = apply(nats, context, stream, subjects).await;

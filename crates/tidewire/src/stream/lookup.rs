@@ -38,7 +38,7 @@ pub(crate) async fn look_up(nats: &Connection, stream: &str) -> Result<Option<Fo
 }
 
 /// What [`streams_overlapping`] asks.
-pub(crate) const NAMES: &str = "STREAM.NAMES";
+const NAMES: &str = "STREAM.NAMES";
 
 /// The names of the streams that have a subject in common with `filter`.
 pub(crate) async fn streams_overlapping(nats: &Connection, filter: &str) -> Result<Vec<String>, StartError> {

@@ -1,23 +1,29 @@
 //! Input that cannot be sent is a typed error; nothing is sent, and the connection lives on.
 
-use std::{mem, time::Duration};
+use std::{collections::BTreeSet, mem, time::Duration};
 
 use tidewire::{
     AskError, Connection, EncodeError, Extras, PublishError, Running, StartError, Subject, SubjectError,
-    SubjectFilter, async_nats::HeaderMap, prelude::*,
+    SubjectFilter,
+    async_nats::{HeaderMap, Message},
+    prelude::*,
+    wire,
 };
 use tidewire_server::Server;
 
-use crate::support::{
-    PAYMENTS, PaymentProcessed, ProcessPayment, Seen, cashier, make_stream, payments, process, processed,
-    soon, stored, stream, till,
+use crate::{
+    overheard::Overheard,
+    support::{
+        PAYMENTS, PaymentProcessed, ProcessPayment, Seen, cashier, make_stream, payments, process, processed,
+        soon, stored, stream, till,
+    },
 };
 
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// A server, a service that keeps events and answers commands, and one that asks.
 struct World {
-    _server: Server,
+    server: Server,
     nats: Connection,
     payments: Running,
     till: Running,
@@ -32,7 +38,7 @@ async fn world(config: &str) -> World {
         payments: payments().start(nats.clone()).await.unwrap(),
         _cashier: cashier(&seen).start(nats.clone()).await.unwrap(),
         till: till().start(nats.clone()).await.unwrap(),
-        _server: server,
+        server,
         nats,
         seen,
     }
@@ -48,48 +54,68 @@ impl World {
         assert_eq!(self.connections(), 1, "the connection was never lost");
     }
 
+    /// What another client hears of all that is sent here.
+    async fn overheard(&self) -> Overheard {
+        let other = tidewire::connect(self.server.url()).await.unwrap();
+        Overheard::of(other, &["orders.>", "queue.>"]).await
+    }
+
     fn connections(&self) -> u64 {
         let statistics = self.nats.client().statistics();
         statistics.connects.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
+const BROKEN: [(&str, &str); 4] = [
+    ("x-note", "a\r\nNats-Rollup: all"),
+    ("x-note", "a\nb"),
+    ("x note", "a"),
+    ("x:note", "a"),
+];
+const OURS: [(&str, &str); 4] = [
+    ("Nats-Msg-Id", "1"),
+    ("nats-ttl", "1s"),
+    ("Tw-Name", "a.b.c.d"),
+    ("ce-id", "1"),
+];
+
+/// Headers that no caller may give, each with its value.
+pub(crate) fn unsendable() -> Vec<(&'static str, String)> {
+    let small = BROKEN.into_iter().chain(OURS);
+    let small = small.map(|(name, value)| (name, value.to_owned()));
+    small.chain([("x-large", "x".repeat(65 << 10))]).collect()
+}
+
+/// The error is the one that belongs to this header.
+pub(crate) fn is_named(error: &EncodeError, name: &str, value: &str) {
+    match error {
+        EncodeError::ReservedHeader { name: found } => assert!(OURS.contains(&(found, value))),
+        EncodeError::HeadersTooLarge { size, .. } => assert!(value.len() == 65 << 10 && *size > 65 << 10),
+        EncodeError::Header { name: found } => assert!(BROKEN.contains(&(found, value))),
+        other => panic!("{name}: {other}"),
+    }
+}
+
 #[tokio::test]
 async fn headers_that_cannot_be_sent() {
     let world = world("").await;
+    let mut overheard = world.overheard().await;
     let (publish, ask) = (world.payments.bus(), world.till.bus());
-    let broken = [
-        ("x-note", "a\r\nNats-Rollup: all"),
-        ("x-note", "a\nb"),
-        ("x note", "a"),
-        ("x:note", "a"),
-    ];
-    let ours = [
-        ("Nats-Msg-Id", "1"),
-        ("nats-ttl", "1s"),
-        ("Tw-Name", "a.b.c.d"),
-        ("ce-id", "1"),
-    ];
-    let large = "x".repeat(65 << 10);
-    let cases = broken
-        .into_iter()
-        .chain(ours)
-        .chain([("x-large", large.as_str())]);
-    for (name, value) in cases {
-        let extras = || Extras::new().header(name, value);
+    for (name, value) in unsendable() {
+        let extras = || Extras::new().header(name, &value);
         let published = publish.publish_with(&processed("p"), extras()).await;
         let asked = ask.ask_with(&process("p"), extras(), ANSWER).await;
         let (Err(PublishError::Encode(published)), Err(AskError::Encode(asked))) = (published, asked) else {
             panic!("{name}: {value:.20}")
         };
         assert_eq!(mem::discriminant(&published), mem::discriminant(&asked));
-        match published {
-            EncodeError::ReservedHeader { name: found } => assert!(ours.contains(&(&found, value))),
-            EncodeError::HeadersTooLarge { size, .. } => assert!(size > 65 << 10),
-            EncodeError::Header { name: found } => assert!(broken.contains(&(&found, value))),
-            other => panic!("{name}: {other}"),
-        }
+        is_named(&published, name, &value);
     }
+    assert_eq!(
+        overheard.until_now(&world.nats).await.len(),
+        0,
+        "nothing was sent"
+    );
     world.is_untouched().await;
 }
 
@@ -109,7 +135,7 @@ fn asked(length: usize) -> ProcessPayment {
 }
 
 /// What the server counts of a message: its headers as they are written, and its body.
-fn size(headers: &HeaderMap, body: &[u8]) -> usize {
+pub(crate) fn size(headers: &HeaderMap, body: &[u8]) -> usize {
     let lines = headers.iter().flat_map(|(name, values)| {
         let name: &str = name.as_ref();
         values
@@ -159,6 +185,14 @@ fn over(error: &AskError) -> usize {
     }
 }
 
+/// The ids of these messages.
+fn ids(messages: &[Message]) -> BTreeSet<String> {
+    let headers = messages.iter().filter_map(|message| message.headers.as_ref());
+    headers
+        .map(|headers| headers.get(wire::MSG_ID).unwrap().to_string())
+        .collect()
+}
+
 #[tokio::test]
 async fn a_stream_that_does_not_capture_the_subject() {
     let world = world("").await;
@@ -166,19 +200,34 @@ async fn a_stream_that_does_not_capture_the_subject() {
     let mut config = stream(&world.nats, PAYMENTS).await.config;
     config.subjects = vec!["orders.payments.payment.failed.*".into()];
     js.update_stream(&config).await.unwrap();
-    let (bus, event) = (world.payments.bus(), processed("p"));
-    let error = soon(Duration::from_secs(16), "it is told", bus.publish(&event))
-        .await
-        .unwrap_err();
+    let (bus, event, heard) = (world.payments.bus(), processed("p"), processed("heard"));
+    // That no stream takes it only the server knows: it is sent, again and again with one id, and stored nowhere.
+    let other = tidewire::connect(world.server.url()).await.unwrap();
+    let mut overheard = Overheard::of(other, &["orders.payments.payment.processed.heard"]).await;
+    let (unheard, told) = tokio::join!(
+        soon(Duration::from_secs(16), "it is told", bus.publish(&event)),
+        soon(Duration::from_secs(16), "it is told", bus.publish(&heard))
+    );
+    let error = unheard.unwrap_err();
     assert!(
         matches!(error, PublishError::NoStream { .. }) && error.is_transient(),
         "{error}"
     );
+    // Where somebody hears it, the server does not say that nobody has it.
+    let error = told.unwrap_err();
+    assert!(
+        matches!(error, PublishError::Unconfirmed { .. }) && error.is_transient(),
+        "{error}"
+    );
+    let sent = overheard.until_now(&world.nats).await;
+    assert!(!sent.is_empty(), "whoever listens hears it all the same");
+    assert_eq!(ids(&sent).len(), 1, "each try has the same id");
     // Another stream takes it, which is not where its readers look.
     make_stream(&js, "OTHER", "orders.payments.payment.processed.*").await;
-    let error = bus.publish(&event).await.unwrap_err();
+    let error = bus.publish(&heard).await.unwrap_err();
     assert!(matches!(error, PublishError::OtherStream { .. }), "{error}");
-    assert_eq!(stored(&world.nats, "OTHER").await, 0);
+    assert_eq!(overheard.until_now(&world.nats).await.len(), 1, "it is sent once");
+    assert_eq!(stored(&world.nats, "OTHER").await, 0, "and not stored");
     js.delete_stream("OTHER").await.unwrap();
     config.subjects.push("orders.payments.payment.processed.*".into());
     js.update_stream(&config).await.unwrap();
@@ -251,7 +300,7 @@ async fn a_stream_that_comes_later_and_captures_what_is_asked() {
         _cashier: cashier(&seen).start(nats.clone()).await.unwrap(),
         payments,
         till,
-        _server: server,
+        server,
         nats,
         seen,
     };

@@ -294,3 +294,135 @@ fn the_variables_of_the_tools() {
     let said = what_it_says(&[empty, ("NATS_URL", &domain.url()), ("NATS_JS_DOMAIN", "none")]);
     assert!(said.contains("nobody answers `$JS.none.API"), "{said}");
 }
+
+/// Connects as the variables say, with `NATS_CONTEXT` naming a context that says this.
+fn beside_a_context(context: &Value, variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write_context(folder.path(), "beside", context);
+    let own = [
+        ("XDG_CONFIG_HOME", folder.path().to_str().unwrap()),
+        ("NATS_CONTEXT", &*file),
+    ];
+    what_it_says(&[&own[..], variables].concat())
+}
+
+/// What a variable says is meant, whatever the context says: the right one mends a wrong context, and a wrong one spoils a
+/// right context.
+#[test]
+fn each_variable_goes_before_the_context() {
+    let server = |config: &str| Server::builder().config(config).start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (operator, stranger) = (Operator::new(), Operator::new().user());
+    let (key, other) = (nkeys::KeyPair::new_user(), nkeys::KeyPair::new_user());
+    let named = server("authorization { user: ann, password: secret }");
+    let tokens = server("authorization { token: secret }");
+    let trusting = server(&operator.config(&[]));
+    let keyed = server(&format!(
+        "authorization {{ users: [{{ nkey: {} }}] }}",
+        key.public_key()
+    ));
+    let creds = [
+        file("user.creds", &operator.user().file()),
+        file("other.creds", &stranger.file()),
+    ];
+    let seeds = [
+        file("user.nk", &key.seed().unwrap()),
+        file("other.nk", &other.seed().unwrap()),
+    ];
+    // The server, the field and the variable, and what stands there when it is right and when it is wrong.
+    for (server, field, variable, [right, wrong]) in [
+        (&named, "password", "NATS_PASSWORD", ["secret", "other"]),
+        (&tokens, "token", "NATS_TOKEN", ["secret", "other"]),
+        (
+            &trusting,
+            "creds",
+            "NATS_CREDS",
+            creds.each_ref().map(|file| &**file),
+        ),
+        (&keyed, "nkey", "NATS_NKEY", seeds.each_ref().map(|file| &**file)),
+    ] {
+        let context = |value: &str| {
+            let mut context = json!({ "url": server.url(), field: value });
+            if field == "password" {
+                context["user"] = json!("ann");
+            }
+            context
+        };
+        // A password is of the user beside it.
+        let user = (variable == "NATS_PASSWORD").then_some(("NATS_USER", "ann"));
+        let variables = |value| user.into_iter().chain([(variable, value)]).collect::<Vec<_>>();
+        let said = beside_a_context(&context(wrong), &[]);
+        assert!(said.contains("refused the credentials"), "{field}: {said}");
+        let said = beside_a_context(&context(wrong), &variables(right));
+        assert!(said.contains("works with"), "{variable}: {said}");
+        let said = beside_a_context(&context(right), &variables(wrong));
+        assert!(said.contains("refused the credentials"), "{variable}: {said}");
+        // It takes the place of another kind too.
+        let said = beside_a_context(
+            &json!({ "url": server.url(), "token": "another-kind" }),
+            &variables(right),
+        );
+        assert!(said.contains("works with"), "{variable}: {said}");
+    }
+    let ann = |url: &str| json!({ "url": url, "user": "ann", "password": "secret" });
+    let said = beside_a_context(&ann("nats://127.0.0.1:1"), &[("NATS_URL", &named.url())]);
+    assert!(said.contains("works with"), "{said}");
+    let said = beside_a_context(&ann(&named.url()), &[("NATS_URL", "nats://127.0.0.1:1")]);
+    assert!(said.contains("cannot connect to nats://127.0.0.1:1"), "{said}");
+    // Who stands in the address goes before everybody else.
+    let address = |password: &str| format!("nats://ann:{password}@127.0.0.1:{}", named.port());
+    let bob = [("NATS_USER", "bob"), ("NATS_PASSWORD", "other")];
+    let with_address = |address: &str| {
+        let variables = [&[("NATS_URL", address)], &bob[..]].concat();
+        beside_a_context(&ann(&named.url()), &variables)
+    };
+    assert!(with_address(&address("secret")).contains("works with"));
+    let said = with_address(&address("other"));
+    assert!(said.contains("refused the credentials"), "{said}");
+    let mut context = ann(&named.url());
+    context["inbox_prefix"] = json!("_INBOX_context");
+    context["jetstream_domain"] = json!("of-the-context");
+    let said = beside_a_context(&context, &[("NATS_JS_DOMAIN", "of-the-variable")]);
+    assert!(said.contains("nobody answers `$JS.of-the-variable.API"), "{said}");
+    context["jetstream_domain"] = json!("");
+    let said = beside_a_context(&context, &[("NATS_INBOX_PREFIX", "_INBOX_variable")]);
+    assert!(said.contains("works with _INBOX_variable."), "{said}");
+}
+
+#[test]
+fn the_certificates_of_variables_go_before_those_of_the_context() {
+    let (right, wrong) = (Certificates::new(), Certificates::new());
+    let server = Server::builder().config(right.config(true)).start().unwrap();
+    let file = |of: &Certificates, name: &str| of.file(name).display().to_string();
+    let context = |of: &Certificates| {
+        json!({ "url": server.url(), "ca": file(of, "authority.pem"), "cert": file(of, "client.pem"),
+            "key": file(of, "client.key") })
+    };
+    let with = |context: &Value, of: &Certificates, names: &[(&str, &str)]| {
+        let files: Vec<_> = names
+            .iter()
+            .map(|(variable, name)| (*variable, file(of, name)))
+            .collect();
+        let variables: Vec<_> = files.iter().map(|(name, file)| (*name, &**file)).collect();
+        beside_a_context(context, &variables)
+    };
+    let authority = [("NATS_CA", "authority.pem")];
+    let client = [("NATS_CERT", "client.pem"), ("NATS_KEY", "client.key")];
+    let all = [&authority[..], &client].concat();
+    let said = with(&context(&wrong), &right, &all);
+    assert!(said.contains("works with"), "{said}");
+    for names in [&authority[..], &client] {
+        let said = with(&context(&right), &right, names);
+        assert!(said.contains("works with"), "{names:?}: {said}");
+        let said = with(&context(&right), &wrong, names);
+        assert!(said.starts_with("fails: "), "{names:?}: {said}");
+        // One of them does not mend all.
+        let said = with(&context(&wrong), &right, names);
+        assert!(said.starts_with("fails: "), "{names:?}: {said}");
+    }
+}

@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
-use tidewire::{Connect, StartError};
+use tidewire::{Connect, Connection, StartError};
 use tidewire_server::Server;
 
-use crate::support::{Seen, cashier, connect_as, payments, process, shipping, soon, till};
+use crate::{
+    overheard::Overheard,
+    support::{Seen, cashier, connect_as, payments, process, shipping, soon, till},
+};
 
 const AT_ONCE: Duration = Duration::from_secs(2);
 
@@ -18,6 +21,8 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 async fn jetstream_that_is_off_is_named_and_requests_work_without() {
     let off = Server::builder().jetstream(false).start().unwrap();
     let nats = tidewire::connect(off.url()).await.unwrap();
+    let other = tidewire::connect(off.url()).await.unwrap();
+    let mut overheard = Overheard::of(other, &SENT).await;
     let starts = [
         payments().start(nats.clone()).await,
         shipping(&Seen::default()).start(nats.clone()).await,
@@ -27,12 +32,23 @@ async fn jetstream_that_is_off_is_named_and_requests_work_without() {
         assert!(matches!(error, StartError::NoJetStream { .. }), "{error}");
         assert!(error.to_string().contains("set `jetstream`"), "{error}");
     }
+    assert_eq!(overheard.until_now(&nats).await.len(), 0, "nothing was sent");
     let seen = Seen::default();
     let start = cashier(&seen).start(nats.clone());
     let _cashier = soon(AT_ONCE, "it starts", start).await.unwrap();
-    let till = till().start(nats).await.unwrap();
+    let till = till().start(nats.clone()).await.unwrap();
     till.bus().ask(&process("p")).await.unwrap();
     assert_eq!(seen.len(), 1);
+    assert_eq!(overheard.until_now(&nats).await.len(), 1, "as one hears here");
+    assert_eq!(connections(&nats), 1, "the connection was never lost");
+}
+
+/// Where services send.
+const SENT: [&str; 4] = ["orders.>", "queue.>", "errors.>", "dlq.>"];
+
+fn connections(nats: &Connection) -> u64 {
+    let statistics = nats.client().statistics();
+    statistics.connects.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 #[tokio::test]
@@ -44,12 +60,21 @@ async fn an_account_without_jetstream_is_named() {
     let server = Server::builder().config(accounts).start().unwrap();
     payments().start(connect_as(&server, "with").await).await.unwrap();
     let nats = connect_as(&server, "without").await;
+    let other = connect_as(&server, "without").await;
+    let mut overheard = Overheard::of(other, &SENT).await;
     let error = soon(AT_ONCE, "it is named", payments().start(nats.clone()))
         .await
         .unwrap_err();
     assert!(matches!(error, StartError::NoJetStream { .. }), "{error}");
     assert!(error.to_string().contains("account"), "{error}");
-    cashier(&Seen::default()).start(nats).await.unwrap();
+    assert_eq!(overheard.until_now(&nats).await.len(), 0, "nothing was sent");
+    let seen = Seen::default();
+    let _cashier = cashier(&seen).start(nats.clone()).await.unwrap();
+    let till = till().start(nats.clone()).await.unwrap();
+    till.bus().ask(&process("p")).await.unwrap();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(overheard.until_now(&nats).await.len(), 1, "as one hears here");
+    assert_eq!(connections(&nats), 1, "the connection was never lost");
 }
 
 /// Speaks as much of the protocol as a client needs to be connected.

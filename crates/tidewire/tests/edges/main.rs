@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends so where it fails")]
 
 mod bad_input;
+mod canaries;
 mod clusters;
 mod contexts;
 mod credentials;
@@ -10,18 +11,29 @@ mod dead;
 mod deadlines;
 mod domain;
 mod domain_failures;
+mod domain_kinds;
 mod elsewhere;
 mod failing;
+mod grants;
+mod half_open;
 mod health;
 mod inboxes;
+mod kinds;
 mod least;
+mod least_kinds;
+mod outputs;
+mod overheard;
 mod permissions;
+mod pings;
 mod poison;
 mod poison_instances;
+mod poison_kinds;
 mod poison_not_stored;
 mod processes;
 mod recovery;
 mod refused_later;
+mod replay;
 mod revival;
 mod support;
 mod tls_first;
+mod violations;

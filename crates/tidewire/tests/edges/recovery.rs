@@ -15,14 +15,14 @@ use crate::support::{
 };
 
 /// A service that publishes and one that handles, over one connection.
-struct Pair {
-    payments: Running,
+pub(crate) struct Pair {
+    pub(crate) payments: Running,
     _shipping: Running,
-    seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 impl Pair {
-    async fn start(nats: &Connection) -> Self {
+    pub(crate) async fn start(nats: &Connection) -> Self {
         let seen = Seen::default();
         let pair = Self {
             payments: payments().start(nats.clone()).await.unwrap(),
@@ -34,7 +34,7 @@ impl Pair {
     }
 
     /// An event goes out and is handled, soon enough.
-    async fn is_well(&self, key: &str) {
+    pub(crate) async fn is_well(&self, key: &str) {
         let cured = Instant::now();
         let (bus, event) = (self.payments.bus(), processed(key));
         while bus.publish(&event).await.is_err() {
@@ -49,7 +49,7 @@ impl Pair {
     }
 }
 
-const LOST: &str = "the connection to NATS is lost";
+pub(crate) const LOST: &str = "the connection to NATS is lost";
 
 #[tokio::test]
 async fn credentials_that_are_revoked_and_restored() {
@@ -86,6 +86,52 @@ async fn a_credentials_file_that_is_replaced_while_the_connection_is_lost() {
     log.says(WELL_WITHIN, "service.creds cannot be read").await;
     fs::write(&file, new.file()).unwrap();
     pair.is_well("replaced").await;
+}
+
+/// The server goes on, and throws the old user out: the next connection is made with what is in the file by then.
+#[tokio::test]
+async fn a_credentials_file_that_is_replaced_before_its_user_is_revoked() {
+    let (log, _guard) = Log::listen();
+    let (operator, folder) = (Operator::new(), tempfile::tempdir().unwrap());
+    let (old, new) = (operator.user(), operator.user());
+    let file = folder.path().join("service.creds");
+    fs::write(&file, old.file()).unwrap();
+    let nats = Reloadable::start(&operator.config(&[]));
+    let connect = Connect::to(nats.server.url()).credentials_file(&file);
+    let pair = Pair::start(&connect.connect().await.unwrap()).await;
+    fs::write(&file, new.file()).unwrap();
+    pair.is_well("not read yet").await;
+    assert_eq!(log.find(LOST), None);
+    nats.reload(&operator.config(&[&old])).await;
+    log.says(NAMED_WITHIN, LOST).await;
+    pair.is_well("replaced").await;
+    assert_eq!(
+        log.find("refuses the credentials"),
+        None,
+        "the old ones are not tried"
+    );
+}
+
+/// A network that is cut is reason enough to read it again: the user of before is needed no more.
+#[tokio::test]
+async fn a_credentials_file_that_is_replaced_before_the_connection_is_cut() {
+    let (log, _guard) = Log::listen();
+    let (operator, folder) = (Operator::new(), tempfile::tempdir().unwrap());
+    let (old, new) = (operator.user(), operator.user());
+    let file = folder.path().join("service.creds");
+    fs::write(&file, old.file()).unwrap();
+    let nats = Reloadable::start(&operator.config(&[]));
+    let proxy = Proxy::to(nats.server.port()).await;
+    let connect = Connect::to(proxy.url()).credentials_file(&file);
+    let pair = Pair::start(&connect.connect().await.unwrap()).await;
+    fs::write(&file, new.file()).unwrap();
+    proxy.cut();
+    log.says(NAMED_WITHIN, LOST).await;
+    pair.is_well("replaced").await;
+    log.forget();
+    nats.reload(&operator.config(&[&old])).await;
+    pair.is_well("the old one is revoked").await;
+    assert_eq!(log.find(LOST), None, "it came back as the new one");
 }
 
 #[tokio::test]

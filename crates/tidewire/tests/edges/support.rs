@@ -25,7 +25,7 @@ use tidewire::{
 use tidewire_server::{Server, ServerBuilder};
 
 pub(crate) use certificates::Certificates;
-pub(crate) use log::Log;
+pub(crate) use log::{Listening, Log};
 pub(crate) use messages::*;
 pub(crate) use operator::Operator;
 pub(crate) use proxy::Proxy;
@@ -78,7 +78,7 @@ impl Reloadable {
         let sent = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
         assert!(sent.success());
         within(
-            Duration::from_secs(5),
+            Duration::from_secs(30),
             "the server has its new configuration",
             async || reloads() > before,
         )

@@ -1,20 +1,19 @@
 //! What senders get wrong: each is told by its class and by name in the log, without its body, and the rest flows.
 
-use std::{
-    fmt::{self, Write},
-    sync::{Mutex, MutexGuard, OnceLock},
-};
+mod live;
+mod nine;
+mod outside;
+mod requests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::{async_nats::HeaderMap, extract::Json, prelude::*};
-use tracing::{
-    Event as Traced, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
 
-use crate::support::{Seen, connect, eventually, jetstream, kept_reach, quiet, server};
+use crate::support::{
+    Seen, connect, eventually, jetstream, kept_reach,
+    log::{self, lines_of},
+    quiet, server,
+};
 
 /// In every bad body, and in no line of the log.
 const CANARY: &str = "canary";
@@ -30,43 +29,6 @@ struct Taken {
 #[command(subject = "bad.input.reading.take")]
 struct Take {
     amount: u64,
-}
-
-/// The lines of the whole process.
-fn log() -> MutexGuard<'static, Vec<String>> {
-    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| tracing::subscriber::set_global_default(Lines).unwrap());
-    LINES.lock().unwrap()
-}
-
-struct Lines;
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("tidewire")
-    }
-
-    fn event(&self, event: &Traced<'_>) {
-        struct Line(String);
-        impl Visit for Line {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                write!(self.0, "{field}={value:?} ").unwrap();
-            }
-        }
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        log().push(line.0);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
 }
 
 /// A message that is not understood.
@@ -207,7 +169,7 @@ async fn note_json(State(seen): State<Seen>, Json(_): Json<Taken>) {
 async fn what_is_wrong_is_named_in_the_log_without_the_body_and_the_rest_flows() {
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
-    log().clear();
+    log::begin();
     let running = Service::new("weather", "1.0.0")
         .state(seen.clone())
         .context(Context::new("bad.input"))
@@ -241,15 +203,12 @@ async fn what_is_wrong_is_named_in_the_log_without_the_body_and_the_rest_flows()
     kept_reach(&client, kept).await;
     quiet(&client, "BAD__INPUT", "weather__note").await;
     eventually("all is in the log", async || {
-        let count = |text: &str| log().iter().filter(|line| line.contains(text)).count();
+        let ours = lines_of("bad.input.reading.taken.");
+        let count = |text: &str| ours.iter().filter(|line| line.contains(text)).count();
         count("it cannot be handled") >= kept && count("heard and not handled") > 2 * kept
     })
     .await;
-    let lines = log().clone();
-    let of = |key: &str| -> Vec<_> {
-        let subject = format!("subject=\"bad.input.reading.taken.{key}\"");
-        lines.iter().filter(|line| line.contains(&subject)).collect()
-    };
+    let of = |key: &str| lines_of(&format!("bad.input.reading.taken.{key}\""));
     for Bad { key, class, said, .. } in bad() {
         let kept = of(key)
             .into_iter()
@@ -259,7 +218,7 @@ async fn what_is_wrong_is_named_in_the_log_without_the_body_and_the_rest_flows()
             kept.contains(&format!("class=\"{class}\"")) && kept.contains(said),
             "{key}: {kept}"
         );
-        let heard = |line: &&String| line.contains(&format!("code={class}")) && line.contains("not handled");
+        let heard = |line: &String| line.contains(&format!("code={class}")) && line.contains("not handled");
         assert!(
             of(key).into_iter().any(|line| heard(&line)),
             "{key}: {:?}",
@@ -285,7 +244,7 @@ async fn what_is_wrong_is_named_in_the_log_without_the_body_and_the_rest_flows()
     );
     // Understood by all but the handler of bare JSON.
     assert_eq!(of("no-metadata").len(), 1, "{:?}", of("no-metadata"));
-    for line in lines {
+    for line in log::lines() {
         assert!(!line.contains(CANARY), "{line}");
     }
 }

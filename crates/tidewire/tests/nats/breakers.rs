@@ -1,5 +1,7 @@
 //! While what a handler needs is down nothing is tried, and nothing is spent.
 
+mod held;
+
 use std::{
     sync::{
         Arc,
@@ -120,33 +122,6 @@ async fn a_breaker_that_opens_and_closes_fifty_times_loses_no_healthy_message() 
     quiet(&client, PAYMENTS, "till__charge").await;
     assert_eq!(gateway.seen.len(), 200);
     assert!(kept(&client).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_breaker_that_is_shared_or_set_by_hand_stops_all_who_share_it() {
-    async fn refund(
-        State(gateway): State<Gateway>,
-        Event(paid): Event<PaymentProcessed>,
-    ) -> Result<(), Failure> {
-        gateway.charge(&format!("refund {}", paid.payment_id), 1)
-    }
-    let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
-    let client = connect(&server).await;
-    let payments = payments().start(client.clone()).await.unwrap();
-    let service = till(&gateway, &breaker).on(durable("refund", refund).circuit_breaker(&breaker));
-    let _till = service.start(client.clone()).await.unwrap();
-    breaker.open();
-    payments.bus().publish(&processed("p")).await.unwrap();
-    eventually("both hold it", async || {
-        let charge = consumer(&client, PAYMENTS, "till__charge").await;
-        let refund = consumer(&client, PAYMENTS, "till__refund").await;
-        charge.num_pending + refund.num_pending == 0 || charge.num_pending == 1
-    })
-    .await;
-    assert_eq!(gateway.calls.load(Ordering::SeqCst), 0);
-    breaker.release();
-    gateway.seen.reaches(2).await;
-    assert_eq!(gateway.seen.sorted(), ["p 1", "refund p 1"]);
 }
 
 /// Only a message finds out whether the gateway is back: a breaker that holds none asks for one.

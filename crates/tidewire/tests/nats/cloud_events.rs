@@ -1,5 +1,13 @@
 //! The other format.
 
+mod queue;
+mod requests;
+mod sent;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidewire::{Format, async_nats::HeaderMap, prelude::*};
 
@@ -7,6 +15,70 @@ use crate::support::{
     PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, note, payments,
     processed, server,
 };
+
+#[derive(Command, Serialize, Deserialize, JsonSchema)]
+#[command(subject = "orders.shipping.parcel.book", key = payment_id, reply = u32)]
+struct BookParcel {
+    payment_id: String,
+}
+
+#[derive(Query, Serialize, Deserialize, JsonSchema)]
+#[query(subject = "orders.shipping.parcel.get", key = payment_id, reply = String)]
+struct GetParcel {
+    payment_id: String,
+}
+
+const BOOK: &str = "orders.shipping.parcel.book";
+const GET: &str = "orders.shipping.parcel.get";
+
+/// The attributes of a message, as text.
+type Attributes = BTreeMap<String, String>;
+
+fn attributes<const N: usize>(given: [(&str, &str); N]) -> Attributes {
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    given.into_iter().map(owned).collect()
+}
+
+/// A message as a program writes it that knows the specification and nothing of ours but the attribute for its kind.
+fn written(format: Format, attributes: &Attributes, data: &Value) -> (HeaderMap, String) {
+    let mut headers = HeaderMap::new();
+    if format == Format::CloudEventsBinary {
+        for (name, value) in attributes {
+            headers.append(format!("ce-{name}").as_str(), value.as_str());
+        }
+        headers.append("content-type", "application/json");
+        return (headers, data.to_string());
+    }
+    headers.append("content-type", "application/cloudevents+json; charset=utf-8");
+    let mut body = serde_json::to_value(attributes).unwrap();
+    body["data"] = data.clone();
+    (headers, body.to_string())
+}
+
+/// What is on the wire, read by the specification alone: the attributes, and the data.
+fn read(format: Format, headers: &HeaderMap, payload: &[u8]) -> (Attributes, Value) {
+    let ours = headers.iter().filter_map(|(name, values)| {
+        let name: &str = name.as_ref();
+        Some((name.strip_prefix("ce-")?, values[0].as_str()))
+    });
+    let in_headers: Attributes = ours
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let body: Value = serde_json::from_slice(payload).unwrap();
+    let content_type = headers.get("Content-Type").unwrap().as_str();
+    if format == Format::CloudEventsBinary {
+        assert_eq!(content_type, "application/json");
+        return (in_headers, body);
+    }
+    assert_eq!(content_type, "application/cloudevents+json");
+    assert_eq!(in_headers, Attributes::new());
+    let Value::Object(mut members) = body else {
+        panic!("{body}")
+    };
+    let data = members.remove("data").unwrap();
+    let text = |(name, value): (String, Value)| (name, value.as_str().unwrap().to_owned());
+    (members.into_iter().map(text).collect(), data)
+}
 
 #[tokio::test]
 async fn a_service_writes_cloud_events_and_reads_every_format() {

@@ -17,11 +17,11 @@ use crate::support::{
 
 #[derive(Command, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[command(subject = "orders.shipping.parcel.book", key = payment_id, reply = u32)]
-struct BookParcel {
-    payment_id: String,
+pub(crate) struct BookParcel {
+    pub(crate) payment_id: String,
 }
 
-const QUEUE: &str = "ORDERS__SHIPPING__QUEUE";
+pub(crate) const QUEUE: &str = "ORDERS__SHIPPING__QUEUE";
 
 fn book(payment_id: impl Into<String>) -> BookParcel {
     BookParcel {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
 };
 
 use metrics::{
@@ -15,8 +16,11 @@ use tidewire::{
     prelude::*,
 };
 use tidewire_server::Server;
+use tokio::sync::Semaphore;
 
-use crate::support::{PAYMENTS, Seen, connect, eventually, jetstream, note, payments, processed, server};
+use crate::support::{
+    PAYMENTS, PaymentProcessed, Seen, connect, eventually, jetstream, note, payments, processed, server,
+};
 
 /// The gauges of this thread, each with its labels: `name{label=value,…}`.
 #[derive(Clone, Default)]
@@ -236,4 +240,58 @@ async fn what_may_not_be_asked_is_asked_once_and_keeps_no_service_from_its_start
     .await;
     assert!(gauges.oldest("shipping").is_nan());
     assert_eq!(world.refusals(), 1);
+}
+
+#[derive(Clone)]
+struct Hold {
+    seen: Seen,
+    gate: Arc<Semaphore>,
+}
+
+/// Fails with `again` once, and then keeps whatever comes until it is let go.
+async fn hold(
+    State(hold): State<Hold>,
+    Attempt(attempt): Attempt,
+    Event(paid): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    if paid.payment_id == "again" && attempt == 1 {
+        return Err("not yet").or_retry_after(Duration::from_millis(10));
+    }
+    hold.seen.note(paid.payment_id);
+    hold.gate.acquire().await.unwrap().forget();
+    Ok(())
+}
+
+#[tokio::test]
+#[expect(clippy::float_cmp, reason = "whole numbers")]
+async fn what_is_in_hand_and_what_was_delivered_again_are_measured() {
+    let server = server();
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let gauges = Gauges::default();
+    let _recorder = set_default_local_recorder(&gauges);
+    let held = Hold {
+        seen: Seen::default(),
+        gate: Arc::new(Semaphore::new(0)),
+    };
+    let holding = Service::new("holding", "1.0.0").state(held.clone());
+    let _holding = holding
+        .on(durable("note", hold).concurrency(3))
+        .start(client.clone())
+        .await
+        .unwrap();
+    for key in ["again", "a", "b"] {
+        payments.bus().publish(&processed(key)).await.unwrap();
+    }
+    held.seen.reaches(3).await;
+    eventually("three are in hand, one of them for the second time", async || {
+        gauges.counts("holding") == [0.0, 3.0, 1.0]
+    })
+    .await;
+    assert!(gauges.oldest("holding") > 0.0);
+    held.gate.add_permits(3);
+    eventually("nothing is in hand", async || {
+        gauges.counts("holding") == [0.0; 3] && gauges.oldest("holding") == 0.0
+    })
+    .await;
 }

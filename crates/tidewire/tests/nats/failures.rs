@@ -1,5 +1,7 @@
 //! Handlers that fail.
 
+mod deleted;
+
 use std::time::{Duration, Instant};
 
 use tidewire::prelude::*;

@@ -18,7 +18,7 @@ use tidewire::{
 
 use crate::support::{
     Charge, Gateway, Kept, PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept,
-    kept_reach, payments, processed, quiet, server,
+    kept_reach, log, payments, processed, quiet, server,
 };
 
 /// How soon a service says that it cannot store its letters, and how soon they arrive once it can.
@@ -321,10 +321,21 @@ async fn not_stored(client: &Client) -> Vec<serde_json::Value> {
     told
 }
 
+/// The lines of the log that say that one of these letters cannot be stored, with what helps.
+fn logged(letters: &[Kept]) -> Vec<String> {
+    let is_of = |line: &String, letter: &Kept| line.contains(&format!("`{}`", letter.subject));
+    let says = format!("dead letters cannot be stored in {}: ", wire::DLQ_STREAM);
+    let lines = log::lines().into_iter();
+    lines
+        .filter(|line| line.contains(&says) && letters.iter().any(|letter| is_of(line, letter)))
+        .collect()
+}
+
 /// Where the dead letters cannot be stored their messages stay, nothing runs twice for it, and the service says so: it
-/// is not ready, and it tells of it once.
+/// is not ready, and it tells of it once, in the log and by an event.
 #[tokio::test]
 async fn a_full_dead_letter_stream_loses_nothing() {
+    log::begin();
     let server = server();
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();
@@ -371,6 +382,13 @@ async fn a_full_dead_letter_stream_loses_nothing() {
     assert!(repaired.elapsed() < SOON, "{:?}", repaired.elapsed());
     let trouble = |letter: &Kept| letter.record.trouble.clone().unwrap();
     assert!(letters.iter().all(|letter| trouble(letter).attempts == 1));
+    let lines = logged(&letters);
+    assert!(
+        lines.len() == 1
+            && lines[0].contains("cause=\"dead-letters\"")
+            && lines[0].contains("raise its limits"),
+        "{lines:?}"
+    );
     quiet(&client, PAYMENTS, "shipping__note").await;
     eventually("it is ready", async || shipping.not_ready().is_empty()).await;
     assert_eq!(state.1.load(Ordering::SeqCst), 3, "no run more than one each");
@@ -392,7 +410,8 @@ async fn a_full_dead_letter_stream_loses_nothing() {
     }
     assert_eq!(told[1]["details"]["sequence"], sent.sequence);
     limit_letters(&client, -1).await;
-    kept_reach(&client, 4).await;
+    let letters = kept_reach(&client, 4).await;
+    assert_eq!(logged(&letters).len(), 2, "once each time");
 }
 
 /// Somebody else's stream has the subjects of the one that is gone: it cannot be made again before they are free.

@@ -1,5 +1,7 @@
 //! Messages of other programs, on subjects and in streams that are not ours.
 
+mod elsewhere;
+
 use serde::Deserialize;
 use tidewire::{
     MessageId, Metadata, StartError, Timestamp,

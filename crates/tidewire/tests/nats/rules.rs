@@ -5,10 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidewire::{dead_letter::Trouble, prelude::*};
+use tidewire::{
+    async_nats::Client,
+    dead_letter::{Act, Trouble},
+    prelude::*,
+    wire,
+};
 
 use crate::support::{
-    Charge, Gateway, PAYMENTS, PaymentProcessed, connect, kept_reach, payments, processed, quiet, server,
+    Charge, Gateway, Kept, PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept,
+    kept_reach, payments, processed, quiet, server,
 };
 
 /// When each run began.
@@ -33,15 +39,31 @@ async fn charge(State(runs): State<Runs>, Event(_): Event<PaymentProcessed>) -> 
 
 /// Has one payment fail until it is a letter: the times between its runs, and what the letter says.
 async fn tried(declare: impl FnOnce(Service<Runs>) -> Service<Runs>) -> (Vec<Duration>, Trouble) {
+    let (waits, letter) = given_up(declare).await;
+    assert_eq!(letter.record.act, Act::Failed);
+    (waits, letter.record.trouble.unwrap())
+}
+
+/// The same, and the record itself: the one that is kept.
+async fn given_up(declare: impl FnOnce(Service<Runs>) -> Service<Runs>) -> (Vec<Duration>, Kept) {
     let (server, runs) = (server(), Runs::default());
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();
     let till = declare(Service::new("till", "1.0.0").state(runs.clone()));
     let _till = till.start(client.clone()).await.unwrap();
     payments.bus().publish(&processed("p")).await.unwrap();
-    let letter = kept_reach(&client, 1).await.remove(0);
+    kept_reach(&client, 1).await;
     quiet(&client, PAYMENTS, "till__charge").await;
-    (runs.waits(), letter.record.trouble.unwrap())
+    let mut records = kept(&client).await;
+    let letter = records.remove(0);
+    assert!(records.is_empty(), "one record: {records:?}");
+    let original = letter.record.original.as_ref().unwrap();
+    assert_eq!(original.subject, "orders.payments.payment.processed.p");
+    assert_eq!((original.stream.as_str(), original.sequence), (PAYMENTS, 1));
+    let stored = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
+    let stored = stored.get_raw_message(1).await.unwrap();
+    assert_eq!(original.payload, stored.payload, "whole");
+    (runs.waits(), letter)
 }
 
 const DELAY: Duration = Duration::from_millis(300);
@@ -82,4 +104,113 @@ async fn the_time_of_a_policy_ends_the_attempts_that_it_has_left() {
     assert!(trouble.attempts <= 2, "{trouble:?}");
     assert_eq!(u32::try_from(waits.len()).unwrap() + 1, trouble.attempts);
     assert!(waits.iter().all(|wait| *wait >= DELAY), "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_rule_puts_a_message_into_the_dead_letters_at_once() {
+    // Without the rule there would be twelve runs.
+    let durable = durable("charge", charge).on_error::<Gateway>(Then::DeadLetter);
+    let (waits, trouble) = tried(|till| till.on(durable)).await;
+    assert_eq!((trouble.class.as_str(), trouble.attempts), ("rejected", 1));
+    assert_eq!(trouble.error, "cannot charge");
+    assert_eq!(trouble.chain, ["the gateway says 503"]);
+    assert!(waits.is_empty(), "one run");
+}
+
+#[tokio::test]
+async fn a_rule_discards_a_message_and_a_record_says_so() {
+    let durable = durable("charge", charge).on_error::<Gateway>(Then::Discard);
+    let (waits, letter) = given_up(|till| till.on(durable)).await;
+    assert_eq!(letter.record.act, Act::Discarded);
+    assert_eq!(
+        letter.record.reason.as_deref(),
+        Some("a rule of the handler discards it")
+    );
+    assert!(
+        letter.subject.starts_with("dlq.till.charge."),
+        "{}",
+        letter.subject
+    );
+    let trouble = letter.record.trouble.unwrap();
+    assert_eq!((trouble.error.as_str(), trouble.attempts), ("cannot charge", 1));
+    assert!(waits.is_empty(), "one run");
+}
+
+#[tokio::test]
+async fn the_time_of_the_durables_policy_ends_the_attempts_that_it_has_left() {
+    let durable = durable("charge", charge).retry(Retry::fixed(DELAY).max_time(DELAY * 3 / 2));
+    let (waits, trouble) = tried(|till| till.on(durable)).await;
+    assert_eq!(trouble.class, "exhausted");
+    assert!(trouble.attempts <= 2, "{trouble:?}");
+    assert_eq!(u32::try_from(waits.len()).unwrap() + 1, trouble.attempts);
+}
+
+#[derive(Clone, Default)]
+struct Paused {
+    /// The runs of the first message, which fails three times.
+    failed: Runs,
+    /// Keys and attempts of what went well.
+    seen: Seen,
+}
+
+async fn charge_at_last(
+    State(paused): State<Paused>,
+    Attempt(attempt): Attempt,
+    Event(paid): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    if paid.payment_id == "first" && paused.failed.waits().len() < 3 {
+        paused.failed.0.lock().unwrap().push(Instant::now());
+        if paused.failed.waits().len() < 3 {
+            return Err(Charge(Gateway(503)).into());
+        }
+    }
+    paused.seen.note(format!("{} {attempt}", paid.payment_id));
+    Ok(())
+}
+
+/// What follows from each failed attempt, by the error events.
+async fn follows(client: &Client) -> Vec<String> {
+    let stream = jetstream(client).get_stream(wire::ERRORS_STREAM).await.unwrap();
+    let mut follows = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(event["data"]["details"]["attempt"], 1);
+        follows.push(event["data"]["details"]["then"].as_str().unwrap().to_owned());
+    }
+    follows
+}
+
+/// Nothing runs meanwhile, and the message that met the error begins again, each time as its first attempt.
+#[tokio::test]
+async fn a_rule_pauses_the_consumer_and_each_pause_is_told() {
+    let (server, paused) = (server(), Paused::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    // One attempt: without the rule it would be a letter.
+    let durable = durable("charge", charge_at_last)
+        .retry(Retry::never())
+        .concurrency(1)
+        .on_error::<Gateway>(Then::Pause(DELAY));
+    let till = Service::new("till", "1.0.0").state(paused.clone()).on(durable);
+    let running = till.start(client.clone()).await.unwrap();
+    for key in ["first", "second", "third"] {
+        payments.bus().publish(&processed(key)).await.unwrap();
+    }
+    eventually("it is shown", async || {
+        running.degraded().contains_key("breaker-charge")
+    })
+    .await;
+    paused.seen.reaches(3).await;
+    quiet(&client, PAYMENTS, "till__charge").await;
+    let waits = paused.failed.waits();
+    assert_eq!(waits.len(), 3, "four runs");
+    assert!(waits.iter().all(|wait| *wait >= DELAY), "{waits:?}");
+    assert_eq!(paused.seen.sorted(), ["first 1", "second 1", "third 1"]);
+    let info = consumer(&client, PAYMENTS, "till__charge").await;
+    assert_eq!(info.ack_floor.stream_sequence, 3);
+    assert!(kept(&client).await.is_empty());
+    eventually("each pause is told", async || follows(&client).await.len() >= 3).await;
+    assert_eq!(follows(&client).await, ["hold", "hold", "hold"]);
+    eventually("it goes on", async || running.degraded().is_empty()).await;
 }

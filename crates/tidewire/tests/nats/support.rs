@@ -1,6 +1,7 @@
 //! What these tests share: a server each, messages, and waiting for a condition.
 
 pub(crate) mod http;
+pub(crate) mod log;
 
 use std::{
     sync::{Arc, Mutex},

@@ -6,6 +6,7 @@
 mod check;
 mod collector;
 mod down;
+mod ends;
 mod links;
 mod one_trace;
 

@@ -6,6 +6,9 @@
     reason = "its output is what the test reads"
 )]
 
+#[path = "roles/ends.rs"]
+mod ends;
+
 use std::{env, error::Error, time::Duration};
 
 use schemars::JsonSchema;
@@ -30,6 +33,8 @@ struct PlaceOrder {
 #[event(subject = "shop.checkout.order.placed", key = order_id)]
 struct OrderPlaced {
     order_id: String,
+    #[serde(default)]
+    note: String,
 }
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
@@ -39,9 +44,7 @@ struct ParcelBooked {
 }
 
 async fn place(placed: Emit<OrderPlaced>, Command(order): Command<PlaceOrder>) {
-    placed.emit(OrderPlaced {
-        order_id: order.order_id,
-    });
+    placed.emit(crate::placed(&order.order_id));
 }
 
 /// Fails as often as it is told to.
@@ -83,6 +86,7 @@ fn shipping(failures: u32) -> Service<Failures> {
 fn placed(order_id: &str) -> OrderPlaced {
     OrderPlaced {
         order_id: order_id.into(),
+        note: String::new(),
     }
 }
 
@@ -119,6 +123,12 @@ async fn main() -> Done {
         "replay" => replay(nats).await?,
         "foreign" => foreign(nats).await?,
         "log" => log(nats).await?,
+        "command" => ends::command(nats).await?,
+        "live" => ends::live_handlers(nats).await?,
+        "template" => ends::template(nats).await?,
+        "failing" => ends::failing(nats).await?,
+        "panics" => ends::cut_off(nats, true).await?,
+        "hangs" => ends::cut_off(nats, false).await?,
         _ => return Err("no such role".into()),
     }
     Ok(())
@@ -267,10 +277,14 @@ async fn booked(nats: &Connection) -> HeaderMap {
 
 /// Returns once so many messages are handled and acked.
 async fn settled(nats: &Connection, count: u64) {
+    acked(nats, "SHOP__CHECKOUT", "shipping__ship", count).await;
+}
+
+async fn acked(nats: &Connection, stream: &str, consumer: &str, count: u64) {
     let js = jetstream::new(nats.client());
     loop {
-        let stream = js.get_stream("SHOP__CHECKOUT").await.unwrap();
-        let info = stream.consumer_info("shipping__ship").await.unwrap();
+        let stream = js.get_stream(stream).await.unwrap();
+        let info = stream.consumer_info(consumer).await.unwrap();
         if info.ack_floor.stream_sequence >= count {
             return;
         }

@@ -25,6 +25,30 @@ async fn ask(
 }
 
 #[tokio::test]
+async fn of_the_faults_of_a_call_each_is_its_own() {
+    let (soon, slow) = (Duration::from_millis(50), Duration::from_millis(300));
+    let errors = Faults {
+        errors: 1.0,
+        ..Faults::none()
+    };
+    assert!(matches!(errors.befall().await, Err(GatewayError::Internal)));
+    let takes_its_time = Faults {
+        slow: 1.0,
+        ..Faults::none()
+    };
+    let began = std::time::Instant::now();
+    takes_its_time.befall().await.unwrap();
+    assert!(began.elapsed() >= slow, "{:?}", began.elapsed());
+    let hangs = Faults {
+        hangs: 1.0,
+        ..Faults::none()
+    };
+    let hung = tokio::time::timeout(soon, hangs.befall()).await;
+    assert!(hung.is_err(), "{hung:?}");
+    Faults::none().befall().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_payment_is_charged_once_however_often_the_gateway_fails() {
     let server = Server::start().unwrap();
     let nats = tidewire::connect(server.url()).await.unwrap();

@@ -104,6 +104,7 @@ impl Lease {
             ..baton.clone()
         };
         Ok(self.write(&mine, sequence).await?.map(|written| {
+            tracing::trace!(target: "tidewire::walk", "lease taken");
             self.sequence = written;
             (began + self.lasts, baton)
         }))
@@ -130,6 +131,7 @@ impl Lease {
             let left = term.until().saturating_duration_since(began);
             match timeout(left, self.write(&baton, self.sequence)).await {
                 Ok(Ok(Some(sequence))) => {
+                    tracing::trace!(target: "tidewire::walk", "lease renewed");
                     self.sequence = sequence;
                     term.extend(began + self.lasts);
                     term.wrote(reading);

@@ -117,6 +117,7 @@ impl Parking {
         let Stored::New(sequence) = store_once(&self.nats, &term, stream, Bytes::new()).await? else {
             return Err("the term cannot be written down".into());
         };
+        tracing::trace!(target: "tidewire::walk", "term begun");
         self.fence.store(sequence, Ordering::Relaxed);
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let stream = self.stream().await?;
@@ -235,6 +236,7 @@ impl Parking {
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        tracing::trace!(target: "tidewire::walk", "fetched");
         let sequence = found.sequence;
         let object = header(&found.headers, wire::TW_OBJECT).map(str::to_owned);
         let (message, stored, created) = self.unwrap(found, object.as_deref()).await?;
@@ -333,7 +335,10 @@ impl Parked {
     pub(in crate::consumer) async fn remove(&self, term: &Term) -> bool {
         while term.holds() {
             match self.try_remove().await {
-                Ok(()) => return true,
+                Ok(()) => {
+                    tracing::trace!(target: "tidewire::walk", "taken out");
+                    return true;
+                }
                 Err(error) => {
                     let (durable, sequence) = (&self.parking.durable, self.sequence);
                     tracing::warn!(%durable, sequence, error, "a parked message that is done cannot be taken out");

@@ -74,6 +74,14 @@ impl Log {
     }
 }
 
+fn keep(text: Text) {
+    LISTENING.with_borrow(|log| {
+        if let Some(log) = log {
+            log.0.lock().unwrap().push(text.0);
+        }
+    });
+}
+
 struct Text(String);
 
 impl Visit for Text {
@@ -96,18 +104,24 @@ impl Subscriber for ToThread {
     fn event(&self, event: &Event<'_>) {
         let mut text = Text(event.metadata().target().to_owned());
         event.record(&mut text);
-        LISTENING.with_borrow(|log| {
-            if let Some(log) = log {
-                log.0.lock().unwrap().push(text.0);
-            }
-        });
+        keep(text);
     }
 
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+    /// What a span knows is on lines of its own, which are not counted among those of ours.
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        let span = attributes.metadata();
+        let mut text = Text(format!("span {} {}", span.target(), span.name()));
+        attributes.record(&mut text);
+        keep(text);
         span::Id::from_u64(1)
     }
 
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        let mut text = Text("span".to_owned());
+        values.record(&mut text);
+        keep(text);
+    }
+
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}

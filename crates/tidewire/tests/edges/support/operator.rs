@@ -1,5 +1,7 @@
 //! An operator with an account: who may connect is written in JWTs that keys sign.
 
+use std::sync::LazyLock;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use nkeys::KeyPair;
 use serde_json::{Value, json};
@@ -70,6 +72,12 @@ impl User {
     }
 }
 
+/// One time for all: a server that reloads its configuration takes no other operator, and the text tells them apart.
+fn issued() -> u64 {
+    static ISSUED: LazyLock<u64> = LazyLock::new(|| now() - 60);
+    *ISSUED
+}
+
 fn now() -> u64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap();
     since.as_secs()
@@ -89,7 +97,7 @@ fn signed(issuer: &KeyPair, subject: &str, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" }));
     let body = part(&json!({
-        "jti": subject, "iat": now() - 60, "iss": issuer.public_key(), "name": "a test's", "sub": subject, "nats": claims,
+        "jti": subject, "iat": issued(), "iss": issuer.public_key(), "name": "a test's", "sub": subject, "nats": claims,
     }));
     let text = format!("{header}.{body}");
     let signature = URL_SAFE_NO_PAD.encode(issuer.sign(text.as_bytes()).unwrap());

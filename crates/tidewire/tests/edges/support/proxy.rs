@@ -14,13 +14,14 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::watch,
     task::JoinSet,
 };
 
 /// Carries bytes both ways, until it is told to swallow them: no connection ends, and nothing arrives.
 pub(crate) struct Proxy {
     address: SocketAddr,
-    swallows: Arc<AtomicBool>,
+    network: watch::Sender<Network>,
     /// What it has swallowed so far.
     swallowed: Swallowed,
     connections: Arc<Mutex<JoinSet<()>>>,
@@ -28,13 +29,23 @@ pub(crate) struct Proxy {
 
 type Swallowed = Arc<Mutex<Vec<u8>>>;
 
+/// What becomes of bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Network {
+    Carries,
+    Swallows,
+    /// They arrive later.
+    StandsStill,
+}
+
 impl Proxy {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, swallows) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+        let address = listener.local_addr().unwrap();
+        let (network, now) = watch::channel(Network::Carries);
         let connections = Arc::new(Mutex::new(JoinSet::new()));
         let swallowed = Swallowed::default();
-        let (swallowing, swallows_into) = (swallows.clone(), swallowed.clone());
+        let swallows_into = swallowed.clone();
         let carried = connections.clone();
         tokio::spawn(async move {
             loop {
@@ -48,14 +59,14 @@ impl Proxy {
                 carried.spawn(carry(
                     from_client,
                     to_server,
-                    swallowing.clone(),
+                    now.clone(),
                     half_open.clone(),
                     swallows_into.clone(),
                 ));
                 carried.spawn(carry(
                     from_server,
                     to_client,
-                    swallowing.clone(),
+                    now.clone(),
                     half_open,
                     swallows_into.clone(),
                 ));
@@ -63,7 +74,7 @@ impl Proxy {
         });
         Self {
             address,
-            swallows,
+            network,
             swallowed,
             connections,
         }
@@ -75,7 +86,20 @@ impl Proxy {
 
     /// Swallows all, of connections that are made from now on too.
     pub(crate) fn swallow(&self, on: bool) {
-        self.swallows.store(on, Ordering::Relaxed);
+        self.becomes(if on { Network::Swallows } else { Network::Carries });
+    }
+
+    /// Keeps all until it goes on, as a network does for which TCP sends again what did not arrive.
+    pub(crate) fn stand_still(&self, on: bool) {
+        self.becomes(if on {
+            Network::StandsStill
+        } else {
+            Network::Carries
+        });
+    }
+
+    fn becomes(&self, network: Network) {
+        self.network.send_replace(network);
     }
 
     pub(crate) fn has_swallowed(&self, what: &[u8]) -> bool {
@@ -92,13 +116,20 @@ impl Proxy {
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    swallows: Arc<AtomicBool>,
+    mut network: watch::Receiver<Network>,
     half_open: Arc<AtomicBool>,
     swallowed: Swallowed,
 ) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
-        if swallows.load(Ordering::Relaxed) {
+        let Ok(network) = network
+            .wait_for(|now| *now != Network::StandsStill)
+            .await
+            .map(|now| *now)
+        else {
+            return;
+        };
+        if network == Network::Swallows {
             half_open.store(true, Ordering::Relaxed);
         }
         if half_open.load(Ordering::Relaxed) {

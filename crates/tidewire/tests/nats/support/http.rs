@@ -28,6 +28,11 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
 pub(crate) async fn figures(address: SocketAddr, service: &str) -> BTreeMap<String, f64> {
     let (status, text) = get(address, "/metrics").await;
     assert_eq!(status, 200);
+    series(&text, service)
+}
+
+/// What a page of Prometheus shows of one service.
+pub(crate) fn series(text: &str, service: &str) -> BTreeMap<String, f64> {
     let ours = format!("service=\"{service}\"");
     let lines = text
         .lines()

@@ -5,7 +5,7 @@ use std::{net::IpAddr, process::ExitCode};
 use clap::Args;
 use serde::Serialize;
 use tidewire::Connection;
-use tidewire_ops::bench::{self, BenchError, Measured, Telemetry, Workload};
+use tidewire_ops::bench::{self, BenchError, Measured, Telemetry, Usage, Workload};
 
 use crate::{
     ask::{AskArgs, may_go_on},
@@ -18,7 +18,8 @@ use crate::{
 /// Measure what a service does in a second, on this machine and against this server
 ///
 /// It stores events in a stream of its own, TIDEWIRE-BENCH__ORDERS, and removes it at the end, after Ctrl-C too. Against a
-/// server that is not on this machine it asks first.
+/// server that is not on this machine it asks first. Beside the rate stand what this process takes of the processors for
+/// a million messages, in seconds, and the most memory that it has, where the system tells.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BenchArgs {
     /// These workloads alone: live, ask-64, ask-1, publish, consume-1, consume-64, latency
@@ -44,6 +45,8 @@ struct Line {
     measured: Measured,
     /// Messages a second.
     rate: f64,
+    #[serde(flatten)]
+    usage: Option<Usage>,
 }
 
 pub(crate) async fn bench(args: BenchArgs, out: Output) -> Result<ExitCode, CliError> {
@@ -65,7 +68,7 @@ pub(crate) async fn bench(args: BenchArgs, out: Output) -> Result<ExitCode, CliE
     }
     let measured = tokio::select! {
         measured = Box::pin(measure(&nats, &args, &out)) => measured,
-        _ = tokio::signal::ctrl_c() => Err(CliError::Fault("interrupted; what was made is removed".into())),
+        _ = tokio::signal::ctrl_c() => Err(CliError::Fault("interrupted, and what was made is removed; run it again to its end".into())),
     };
     let removed = bench::remove(&nats).await.map_err(failed);
     let rows = measured?;
@@ -80,9 +83,11 @@ pub(crate) async fn bench(args: BenchArgs, out: Output) -> Result<ExitCode, CliE
 
 async fn measure(nats: &Connection, args: &BenchArgs, out: &Output) -> Result<Vec<Vec<String>>, CliError> {
     let mut rows = vec![
-        ["WORKLOAD", "WHAT", "A SECOND", "P50 µs", "P99 µs"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "WORKLOAD", "WHAT", "A SECOND", "P50 µs", "P99 µs", "CPU s/M", "PEAK MB",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     for workload in Workload::ALL {
         if !args.only.is_empty() && !args.only.contains(&workload) {
@@ -94,15 +99,19 @@ async fn measure(nats: &Connection, args: &BenchArgs, out: &Output) -> Result<Ve
         bench::remove(nats).await.map_err(failed)?;
         let messages = workload.messages() / if args.small { 20 } else { 1 };
         bench::prepare(nats, workload, messages).await.map_err(failed)?;
+        Usage::forget_peak();
+        let before = Usage::so_far();
         let measured = bench::run(nats, workload, messages, Telemetry::On)
             .await
             .map_err(failed)?;
+        let usage = before.and_then(|before| Some(Usage::so_far()?.since(before)));
         let rate = measured.rate();
         if args.json {
             out.json_line(&Line {
                 workload,
                 measured,
                 rate,
+                usage,
             })?;
         }
         let micros = |micros: Option<f64>| micros.map_or_else(String::new, |micros| format!("{micros:.0}"));
@@ -112,6 +121,10 @@ async fn measure(nats: &Connection, args: &BenchArgs, out: &Output) -> Result<Ve
             format!("{rate:.0}"),
             micros(measured.p50),
             micros(measured.p99),
+            usage.map_or_else(String::new, |usage| {
+                format!("{:.1}", usage.cpu_for_a_million(measured.messages))
+            }),
+            usage.map_or_else(String::new, |usage| format!("{:.1}", usage.peak_megabytes())),
         ]);
     }
     Ok(rows)

@@ -59,23 +59,23 @@ impl DraftArgs {
     pub(crate) fn draft(&self) -> Result<Draft, CliError> {
         MessageName::parse(&self.name).map_err(OpsError::Name)?;
         let text = match self.data.strip_prefix('@') {
-            Some(path) => fs::read_to_string(path).map_err(|source| CliError::File {
+            Some(path) => fs::read(path).map_err(|source| CliError::File {
                 path: path.into(),
                 source,
             })?,
             None if self.data == "-" => {
-                let mut text = String::new();
+                let mut text = Vec::new();
                 io::stdin()
-                    .read_to_string(&mut text)
+                    .read_to_end(&mut text)
                     .map_err(|source| CliError::File {
                         path: "standard input".into(),
                         source,
                     })?;
                 text
             }
-            None => self.data.clone(),
+            None => self.data.clone().into_bytes(),
         };
-        let data: Box<RawValue> = serde_json::from_str(&text).map_err(OpsError::Data)?;
+        let data: Box<RawValue> = serde_json::from_slice(&text).map_err(OpsError::Data)?;
         Ok(Draft {
             name: self.name.clone(),
             key: self.key.clone(),

@@ -132,6 +132,8 @@ fn show(said: &[Operated], json: bool, out: &Output) -> Result<ExitCode, CliErro
                     ))?;
                 }
             }
+            // `tidewire dlq show` asks for it.
+            Done::Decoded(_) => {}
             Done::Refused(reason) => note(format!("{instance} refused: {}", escaped(reason))),
         }
     }

@@ -35,19 +35,16 @@ pub(crate) async fn request(args: RequestArgs, out: Output) -> Result<ExitCode, 
     match tidewire_ops::request(&nats, manifests.as_ref(), draft, kind, args.send.timeout).await {
         Ok(answer) if args.json => out.json_line(&answer)?,
         Ok(answer) => out.json(&answer.data)?,
-        Err(OpsError::Ask(AskError::Refused { subject, error })) => {
+        Err(OpsError::Ask(
+            ref refused @ AskError::Refused {
+                ref subject,
+                ref error,
+            },
+        )) => {
             if args.json {
                 out.json_line(&json!({ "subject": subject, "error": error }))?;
             } else {
-                let later = if error.retryable {
-                    "; the same may succeed later"
-                } else {
-                    ""
-                };
-                note(format!(
-                    "`{subject}` was refused with `{}`: {}{later}",
-                    error.code, error.message
-                ));
+                note(refused);
                 if !error.details.is_null() {
                     out.json(&error.details)?;
                 }

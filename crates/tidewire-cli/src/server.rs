@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tidewire_server::{Binary, Installer, Origin, Server};
+use tidewire_server::{Binary, Installer, Origin, Server, ServerError};
 use tokio::time::interval;
 
 use crate::{
@@ -68,7 +68,12 @@ pub(crate) async fn server(args: ServerArgs, out: Output) -> Result<ExitCode, Cl
         ServerVerb::Path(args) => match Binary::find() {
             Ok(binary) => tell(&binary, &args, &out),
             Err(error) => {
-                note(format!("{error}\n`tidewire server install` fetches one"));
+                // Where one is named that does not do, another in the cache would not be looked at.
+                let also = match error {
+                    ServerError::NotFound { .. } => "\n`tidewire server install` fetches one",
+                    _ => "",
+                };
+                note(format!("{error}{also}"));
                 Ok(ExitCode::FAILURE)
             }
         },

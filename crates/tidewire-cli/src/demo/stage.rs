@@ -68,7 +68,10 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
     let server = start_server(args.keep.then(|| folder.store())).await?;
     let signals = Signals::listen()?;
     let url = server.url();
-    let nats = tidewire::connect(&url).await?;
+    let nats = tidewire::Connect::to(&url)
+        .service("storefront")
+        .connect()
+        .await?;
     let gateway = Gateway::open(&nats).await?;
     gateway.set(Faults::bugs()).await?;
     let (tell, news) = mpsc::unbounded_channel();

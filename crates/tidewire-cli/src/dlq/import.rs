@@ -15,7 +15,7 @@ use crate::{connect::ConnectArgs, error::CliError, output::Output};
 
 /// Store letters again that `tidewire dlq export` wrote
 ///
-/// A letter that is there is left as it is. Run again after it was broken off, it brings to an end what it began.
+/// A letter that is there is left as it is. Of each that is stored it is recorded who did it and from which file. Run again after it was broken off, it brings to an end what it began.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ImportArgs {
     /// The file, or - for standard input
@@ -34,6 +34,10 @@ pub(super) async fn import(args: ImportArgs, out: Output) -> Result<ExitCode, Cl
     } else {
         Box::new(BufReader::new(File::open(&args.file).map_err(unread)?))
     };
+    let from = match args.file.as_os_str().to_string_lossy() {
+        name if name == "-" => "standard input".into(),
+        name => name,
+    };
     let dead = open(&args.connect).await?;
     let (mut stored, mut there) = (0, 0);
     for (number, line) in lines.lines().enumerate() {
@@ -41,7 +45,7 @@ pub(super) async fn import(args: ImportArgs, out: Output) -> Result<ExitCode, Cl
         if line.trim().is_empty() {
             continue;
         }
-        match dead.import(number + 1, &line).await? {
+        match dead.import(&from, number + 1, &line).await? {
             Imported::Stored => stored += 1,
             _ => there += 1,
         }

@@ -24,7 +24,7 @@ const LISTED: usize = 20;
 
 /// Show a dead letter whole: message, headers, error, each attempt, and all that was done about it
 ///
-/// What the letter itself does not tell of earlier attempts is in the error events, which are kept for a time. Of a group it
+/// What Protobuf data says is asked of a running instance of the service. What the letter itself does not tell of earlier attempts is in the error events, which are kept for a time. Of a group it
 /// shows which letters it has, and the one that failed last.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ShowArgs {
@@ -58,6 +58,7 @@ pub(super) async fn show(args: ShowArgs, out: Output) -> Result<ExitCode, CliErr
     let letter = dead.read(last).await?;
     let tries = dead.attempts(&letter).await;
     let view = LetterView::of(&letter, tries).ok_or_else(|| unknown(&args.what))?;
+    let view = dead.decoded(view).await;
     let groups = groups(&listing.letters);
     let lines = match groups.first().filter(|_| is_group) {
         Some(group) if args.json => {

@@ -6,7 +6,7 @@ use tidewire::dead_letter::{Act, LetterId, OriginalHeaders};
 use tidewire_server::Server;
 
 use crate::{
-    letters::{Failed, World, failed},
+    letters::{Failed, Service, World, failed},
     run::{Ran, run},
 };
 
@@ -108,6 +108,85 @@ async fn letters_are_listed_by_what_they_failed_of() {
         .collect();
     assert_eq!(found, [ids[0].as_str(), ids[1].as_str()]);
     assert_eq!(letters[0]["group"], groups[0]["group"]);
+}
+
+/// Which letters `tidewire dlq ls` lists, by the places of their messages.
+async fn listed(world: &World, flags: &[&str]) -> Vec<u64> {
+    let args = [&["dlq", "ls", "--letters", "--json"], flags].concat();
+    let ran = run(&world.server, &args).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let letters = ran.json_lines();
+    letters
+        .iter()
+        .map(|letter| letter["sequence"].as_u64().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn each_filter_leaves_out_what_is_not_meant_and_so_does_what_acts_on_them() {
+    let world = World::start().await;
+    let times = [
+        "2026-03-20T10:00:00Z",
+        "2026-03-20T11:00:00Z",
+        "2026-03-20T12:00:00Z",
+    ];
+    for (sequence, subject, class, at) in [
+        (1, PROCESSED, "rejected", times[0]),
+        (2, "orders.payments.payment.processed.p-2", "exhausted", times[1]),
+        (3, "orders.payments.payment.refunded.p-1", "exhausted", times[2]),
+        (4, "metrics.cpu", "malformed", times[2]),
+    ] {
+        world
+            .letter(&Failed {
+                class,
+                at,
+                first: times[0],
+                ..failed(sequence, subject)
+            })
+            .await;
+    }
+    for (flags, wanted) in [
+        (
+            &["--message", "orders.payments.payment.processed"][..],
+            &[1, 2][..],
+        ),
+        (&["--message", "orders.payments.payment.*.p-1"], &[1, 3]),
+        (&["--message", "metrics.cpu"], &[4]),
+        (&["--message", "orders.payments.payment"], &[]),
+        (&["--key", "p-1"], &[1, 3]),
+        (&["--class", "exhausted"], &[2, 3]),
+        // From then on, and until before then.
+        (&["--since", times[1]], &[2, 3, 4]),
+        (&["--until", times[1]], &[1]),
+        (&["--since", times[1], "--until", times[2]], &[2]),
+        (&["--since", "20000d"], &[1, 2, 3, 4]),
+        (&["--until", "20000d"], &[]),
+        (
+            &["--key", "p-1", "--class", "exhausted", "--since", times[2]],
+            &[3],
+        ),
+    ] {
+        assert_eq!(listed(&world, flags).await, wanted, "{flags:?}");
+    }
+    let discard = [
+        "dlq", "discard", "--key", "p-1", "--since", times[1], "--reason", "a test", "--yes",
+    ];
+    let ran = run(&world.server, &discard).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(listed(&world, &[]).await, [1, 2, 4]);
+    Service::start(&world).await.always(Act::Handled);
+    let replay = [
+        "dlq",
+        "replay",
+        "--message",
+        "orders.>",
+        "--until",
+        times[1],
+        "--yes",
+    ];
+    let ran = run(&world.server, &replay).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(listed(&world, &[]).await, [2, 4]);
 }
 
 #[tokio::test]

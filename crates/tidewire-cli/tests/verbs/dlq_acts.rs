@@ -1,6 +1,9 @@
 //! `tidewire dlq replay`, `edit`, `discard`, `export` and `import`.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
+};
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -167,6 +170,20 @@ async fn a_payload_is_changed_by_a_patch_by_a_file_and_by_hand() {
             .unwrap()
             .contains(r#""op": "test""#)
     );
+    // Who has no $VISUAL has an $EDITOR, which may have flags.
+    let mut command = on(&world.server, &["dlq", "edit", id.as_str()]);
+    let with_flags = format!(
+        "{} --wait",
+        editor("again", "test $1 = --wait && sed -i s/test/remove/ $2")
+    );
+    command.env_remove("VISUAL").env("EDITOR", with_flags);
+    let ran = ended(command).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        String::from_utf8(payload().await.to_vec())
+            .unwrap()
+            .contains(r#""op": "remove""#)
+    );
     assert_snapshot!("dlq_edit_failing_editor", by_hand("false").await.shown(&[]));
     let mut command = on(&world.server, &["dlq", "edit", id.as_str()]);
     command.env_remove("VISUAL").env_remove("EDITOR");
@@ -185,14 +202,24 @@ async fn what_is_exported_here_is_imported_there_once() {
     assert_eq!(fs::read_to_string(path).unwrap(), exported.stdout);
 
     let other = World::start().await;
-    let ran = run_with_input(&other.server, &["dlq", "import", "-"], &exported.stdout).await;
-    assert_snapshot!("dlq_import", ran.shown(&[]));
-    assert_snapshot!(
-        "dlq_import_again",
-        run(&other.server, &["dlq", "import", path])
-            .await
-            .shown(&[(path, "FILE")])
+    let mut import = on(&other.server, &["dlq", "import", "-"]);
+    import.env("USER", "ana").stdin(File::open(path).unwrap());
+    assert_snapshot!("dlq_import", ended(import).await.shown(&[]));
+    let show = async || {
+        let ran = run(&other.server, &["dlq", "show", id.as_str()]).await;
+        shown(&ran)
+    };
+    let imported = show().await;
+    assert_snapshot!("dlq_show_imported", imported);
+    let mut import = on(&other.server, &["dlq", "import", path]);
+    import.env("USER", "bob");
+    assert_snapshot!("dlq_import_again", ended(import).await.shown(&[(path, "FILE")]));
+    assert_eq!(
+        show().await,
+        imported,
+        "who imports what is there has done nothing"
     );
+    assert_eq!(other.acts(&id).await, ["failed"]);
     assert_eq!(
         run(&other.server, &["dlq", "export"]).await.stdout,
         exported.stdout

@@ -70,18 +70,22 @@ impl Warehouse {
         }
     }
 
-    /// Publishes a payment, and returns the letter that it becomes.
-    async fn letter(&mut self) -> String {
-        let data = r#"{"payment_id":"p-1","amount":7}"#;
+    async fn publish(&self, payment_id: &str) {
+        let data = format!(r#"{{"payment_id":"{payment_id}","amount":7}}"#);
         let publish = [
             "publish",
             "orders.payments.payment.processed",
-            "p-1",
+            payment_id,
             "--data",
-            data,
+            &data,
         ];
         let ran = run(&self.server, &publish).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+
+    /// Publishes a payment, and returns the letter that it becomes.
+    async fn letter(&mut self) -> String {
+        self.publish("p-1").await;
         assert_eq!(self.next().await, "audit");
         let deadline = Instant::now() + BOUND;
         loop {
@@ -99,6 +103,15 @@ impl Warehouse {
             .await
             .unwrap()
             .unwrap()
+    }
+
+    /// One more message, which both durables take; nothing else was heard before it.
+    async fn letter_is_none(&mut self) {
+        self.publish("p-2").await;
+        let mut heard = [self.next().await, self.next().await];
+        heard.sort_unstable();
+        assert_eq!(heard, ["audit", "ship"]);
+        assert!(self.heard.try_recv().is_err());
     }
 }
 
@@ -133,25 +146,6 @@ async fn to_its_subject_every_durable_hears_it_again_and_else_the_one_that_faile
         assert_eq!(heard, hear);
         // What is heard of the next message comes behind whatever else is on its way.
         warehouse.letter_is_none().await;
-    }
-}
-
-impl Warehouse {
-    /// One more message, which both durables take; nothing else was heard before it.
-    async fn letter_is_none(&mut self) {
-        let data = r#"{"payment_id":"p-2","amount":7}"#;
-        let publish = [
-            "publish",
-            "orders.payments.payment.processed",
-            "p-2",
-            "--data",
-            data,
-        ];
-        run(&self.server, &publish).await;
-        let mut heard = [self.next().await, self.next().await];
-        heard.sort_unstable();
-        assert_eq!(heard, ["audit", "ship"]);
-        assert!(self.heard.try_recv().is_err());
     }
 }
 

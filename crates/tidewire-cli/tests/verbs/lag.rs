@@ -1,6 +1,6 @@
 //! `tidewire lag` and `tidewire consumers`.
 
-use std::{process::Stdio, time::Duration};
+use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,7 +11,8 @@ use tidewire::async_nats::{
 };
 use tidewire_server::Server;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::ChildStdout,
     time::timeout,
 };
 
@@ -22,6 +23,7 @@ use crate::{
 
 const DURABLE: &str = "shipping__ship-on-payment";
 const STREAM: &str = "ORDERS__PAYMENTS";
+const BOUND: Duration = Duration::from_secs(30);
 
 /// Two services that have stopped, and what they left: two messages, one of which waits for another attempt; a replay;
 /// and a consumer of somebody else whose name a terminal would obey.
@@ -194,26 +196,57 @@ async fn an_empty_account_is_said_to_be_empty() {
     assert_snapshot!("lag_without_jetstream", run(&off, &["lag"]).await.shown(&[]));
 }
 
+type Printed = Lines<BufReader<ChildStdout>>;
+
+async fn next_line(lines: &mut Printed) -> String {
+    let line = timeout(BOUND, lines.next_line()).await;
+    line.unwrap().unwrap().unwrap()
+}
+
+/// What the next look shows of the durable in the column PENDING.
+async fn next_pending(lines: &mut Printed) -> String {
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        cells.map(str::to_owned).collect()
+    };
+    let head = loop {
+        let line = next_line(lines).await;
+        if line.starts_with("HANDLER") {
+            break cells(&line);
+        }
+    };
+    let column = head.iter().position(|name| name == "PENDING").unwrap();
+    let row = next_line(lines).await;
+    assert!(row.starts_with(DURABLE), "{row}");
+    cells(&row)[column].clone()
+}
+
+/// Each look shows what is there by then, and Ctrl-C is a good end.
 #[tokio::test]
-async fn a_watch_ends_well_when_it_is_asked_to() {
-    let server = left().await;
-    let mut child = on(&server, &["lag", "--watch=20ms"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut heads = 0;
-    while heads < 3 {
-        let line = timeout(Duration::from_secs(20), lines.next_line()).await;
-        heads += usize::from(line.unwrap().unwrap().unwrap().starts_with("HANDLER"));
+async fn a_watch_looks_again_and_ends_well_when_it_is_asked_to() {
+    for verb in ["lag", "consumers"] {
+        let server = left().await;
+        let js = connect(&server).await.jetstream();
+        let mut child = on(&server, &[verb, "--watch=20ms"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        for _ in 0..2 {
+            assert_eq!(next_pending(&mut lines).await, "1", "{verb}");
+        }
+        let third = js.publish("orders.payments.payment.processed.p-3", "{}".into());
+        third.await.unwrap().await.unwrap();
+        let deadline = Instant::now() + BOUND;
+        while next_pending(&mut lines).await != "2" {
+            assert!(
+                Instant::now() < deadline,
+                "{verb} does not show the third message"
+            );
+        }
+        let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let output = timeout(BOUND, child.wait_with_output()).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{verb}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{verb}");
     }
-    let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
-    let status = timeout(Duration::from_secs(20), child.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]

@@ -160,6 +160,37 @@ async fn a_breaker_that_is_opened_by_hand_stays_open_for_all_who_share_it_until_
     assert!(kept(&client).await.is_empty());
 }
 
+/// With one message in hand there is room for many: what was asked for before it opened ends after 30 seconds, and nothing is
+/// asked for after it.
+#[tokio::test]
+async fn an_open_breaker_asks_for_nothing() {
+    let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let till = till(&gateway, &breaker);
+    let _till = till.start(connect(&server).await).await.unwrap();
+    gateway.down.store(true, Ordering::SeqCst);
+    publish(&payments, 0..1).await;
+    eventually("it is open", async || breaker.state() != CircuitState::Closed).await;
+    let look = || consumer(&client, PAYMENTS, "till__charge");
+    eventually("nothing is asked for", async || look().await.num_waiting == 0).await;
+    publish(&payments, 1..501).await;
+    let calls = gateway.calls.load(Ordering::SeqCst);
+    eventually("it is tried again and again", async || {
+        gateway.calls.load(Ordering::SeqCst) > calls + 20
+    })
+    .await;
+    let now = look().await;
+    assert_eq!(
+        (now.num_pending, now.num_ack_pending, now.num_waiting),
+        (500, 1, 0)
+    );
+    gateway.down.store(false, Ordering::SeqCst);
+    gateway.seen.reaches(501).await;
+    quiet(&client, PAYMENTS, "till__charge").await;
+    assert_eq!(firsts(&gateway), 501, "each was its first attempt");
+}
+
 /// The most messages that an instance takes in hand.
 const MOST: u64 = 2_048;
 

@@ -10,6 +10,7 @@ use std::{
 use tempfile::TempDir;
 use tidewire::{Connection, Running, prelude::*};
 use tidewire_server::{Cluster, Server};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     books::Books,
@@ -20,6 +21,9 @@ use crate::{
     quiet::quiet,
     worker::Options,
 };
+
+/// How long the books may be tried to be read: a node that has just joined a cluster again refuses some of it.
+const READ_WITHIN: Duration = Duration::from_secs(60);
 
 /// What NATS runs on.
 #[derive(Debug)]
@@ -190,7 +194,20 @@ impl World {
     /// Waits until all is quiet, and opens the books.
     pub(crate) async fn books(&self, within: Duration) -> Result<Books, Box<dyn Error>> {
         let unquiet = self.quiet(within).await.err();
-        let books = self.books_now().await?.unless_quiet(unquiet);
+        let deadline = Instant::now() + READ_WITHIN;
+        loop {
+            match self.all_books().await {
+                Ok(books) => return Ok(books.unless_quiet(unquiet)),
+                Err(error) if Instant::now() > deadline => {
+                    return Err(format!("the books cannot be read for {READ_WITHIN:?}: {error}").into());
+                }
+                Err(_) => sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    async fn all_books(&self) -> Result<Books, Box<dyn Error>> {
+        let books = self.books_now().await?;
         if self.once {
             return books.with_one_effect(&self.nats).await;
         }

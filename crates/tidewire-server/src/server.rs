@@ -1,6 +1,7 @@
 //! One nats-server as a child process.
 
 mod builder;
+mod held;
 mod launch;
 
 use std::fs;
@@ -16,6 +17,7 @@ use crate::error::During as _;
 use crate::process::Process;
 pub(crate) use builder::Routes;
 pub use builder::ServerBuilder;
+use held::Held;
 use launch::Ports;
 
 /// How long a start may take. It takes 10 ms; a machine under load has needed a second.
@@ -40,6 +42,8 @@ pub struct Server {
     binary: Binary,
     settings: ServerBuilder,
     ports: Ports,
+    /// While there is no process.
+    held: Option<Held>,
     /// Configuration, log, ports file, and the store unless the user gave one. Removed with the handle.
     dir: TempDir,
 }
@@ -120,7 +124,7 @@ impl Server {
     pub fn kill(&mut self) -> Result<(), ServerError> {
         let killed = self.process.as_mut().map_or(Ok(()), Process::kill);
         killed.during(|| "kill nats-server".to_owned())?;
-        self.process = None;
+        self.keep_ports();
         Ok(())
     }
 
@@ -135,8 +139,14 @@ impl Server {
             .as_mut()
             .map_or(Ok(()), |process| process.terminate(Deadline::after(STOP)));
         stopped.during(|| "stop nats-server".to_owned())?;
-        self.process = None;
+        self.keep_ports();
         Ok(())
+    }
+
+    /// It is gone, and its ports are kept for when it comes back.
+    fn keep_ports(&mut self) {
+        self.process = None;
+        self.held = Some(Held::new(self.ports));
     }
 
     /// Starts it again on the same ports and with the same data, after stopping it if it runs.
@@ -156,6 +166,7 @@ impl Server {
                 Err(ServerError::PortTaken { .. }) if deadline.pause() => {}
                 started => {
                     self.process = Some(started?.0);
+                    self.held = None;
                     return Ok(());
                 }
             }
@@ -218,6 +229,7 @@ impl Server {
             binary,
             settings,
             ports,
+            held: None,
             dir,
         })
     }

@@ -16,7 +16,7 @@ use tidewire_ops::{
     breakers, explain, instances, pause, publish, request, resume,
 };
 use tidewire_server::Server;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     letters::{World, failed},
@@ -163,12 +163,14 @@ async fn left(workload: Workload, at_work: &'static str) -> String {
         under_way.next().await.unwrap();
         server.pause().unwrap();
         drop(under_way);
+        sleep(NEXT + LATE).await;
     };
-    let (ended, ()) = tokio::join!(timeout(NEXT + LATE, running), hangs);
-    match ended {
-        Err(_) => format!("{workload} has no end"),
-        Ok(Ok(measured)) => format!("{workload} is done: {measured:?}"),
-        Ok(Err(error)) => error.to_string(),
+    tokio::select! {
+        ended = running => match ended {
+            Ok(measured) => format!("{workload} is done: {measured:?}"),
+            Err(error) => error.to_string(),
+        },
+        () = hangs => format!("{workload} has no end"),
     }
 }
 

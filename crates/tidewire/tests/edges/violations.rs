@@ -1,6 +1,6 @@
 //! A refusal belongs to the call that caused it: what is refused to others on the same connection is theirs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,21 @@ async fn what_is_refused_to_others_fails_no_start() {
 
 async fn drop_event(_: Event<PaymentFailed>) {}
 
+/// Does what fails by this refusal, within two seconds from when the server has said so: what goes before takes its time.
+async fn named<T>(log: &Log, subject: &str, call: impl Future<Output = T>) -> T {
+    log.forget();
+    let refusal = format!("`{subject}`; grant it");
+    let said = async {
+        log.says(SOON, &refusal).await;
+        Instant::now()
+    };
+    let call = async { (soon(SOON, "it ends", call).await, Instant::now()) };
+    let (said, (done, ended)) = tokio::join!(said, call);
+    let took = ended.saturating_duration_since(said);
+    assert!(took < NAMED_WITHIN, "{subject}: {took:?}");
+    done
+}
+
 /// A start that fails, by what was refused to it.
 async fn refused_at_start(log: &Log, publish: &[&str], subscribe: &[&str]) -> Refusal {
     let nats = Reloadable::start(&denies(publish, subscribe));
@@ -133,7 +148,8 @@ async fn refused_at_start(log: &Log, publish: &[&str], subscribe: &[&str]) -> Re
     let service = connect_as(&nats.server, "service").await;
     let _others = Others::on(&service, log);
     let cashier = cashier(&Seen::default()).on(durable("note", drop_event));
-    match soon(NAMED_WITHIN, "it is named", cashier.start(service)).await {
+    let subject = publish.iter().chain(subscribe).next().unwrap();
+    match named(log, subject, cashier.start(service)).await {
         Err(StartError::NotPermitted(refusal)) => refusal,
         other => panic!("{publish:?} {subscribe:?}: {other:?}"),
     }
@@ -181,9 +197,7 @@ async fn a_stream_that_may_not_be_made_is_named_beside_what_is_refused_to_others
         let nats = Reloadable::start(&denies(&[subject], &[]));
         let service = connect_as(&nats.server, "service").await;
         let _others = Others::on(&service, &log);
-        let error = soon(NAMED_WITHIN, "it is named", payments().start(service))
-            .await
-            .unwrap_err();
+        let error = named(&log, subject, payments().start(service)).await.unwrap_err();
         let StartError::StreamNotPermitted { refusal, .. } = &error else {
             panic!("{subject}: {error}")
         };

@@ -16,6 +16,8 @@ use crate::{ServerError, monitoring, wire};
 
 /// One question to a server that starts; it is asked again until the deadline.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So long the last question may take at least: one that is cut off says nothing of what is missing.
+const LEAST: Duration = Duration::from_millis(500);
 /// How many lines of the log an error shows.
 const SHOWN: usize = 20;
 
@@ -49,7 +51,7 @@ pub(super) fn launch(
 
     let deadline = Deadline::after(settings.start_timeout);
     loop {
-        let missing = match ready(&process, settings, dir, deadline.left().min(PATIENCE)) {
+        let missing = match ready(&process, settings, dir, deadline.left().clamp(LEAST, PATIENCE)) {
             Ok(ports) => return Ok((process, ports)),
             Err(missing) => missing,
         };

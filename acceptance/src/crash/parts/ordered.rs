@@ -14,6 +14,7 @@ use crate::{
     hook::Death,
     jobs::{KEYS, Kind, key_of},
     ledger::What,
+    load::Load,
     order,
     process::Worker,
     quiet::{parked, quiet_but_parked},
@@ -78,13 +79,39 @@ async fn stop(world: &World, workers: impl IntoIterator<Item = Named>) -> Outcom
     Ok(())
 }
 
+/// Two workers under load, and whether others go on while a key is parked.
+async fn begin(world: &World) -> Result<(Load, [Named; 2], Option<String>), Box<dyn Error>> {
+    world.post(BACKLOG, Kind::in_turns).await?;
+    let load = world.load(PER_SECOND, Kind::in_turns);
+    let workers = [start(world).await?, start(world).await?];
+    Ok((load, workers, others_go_on(world).await?))
+}
+
+/// The books when all is quiet, and the order of what was done.
+async fn end(
+    report: &mut Report,
+    world: &World,
+    workers: impl IntoIterator<Item = Named>,
+    what: &str,
+    faults: impl IntoIterator<Item = Option<String>>,
+) -> Outcome {
+    let books = world.books(QUIET_WITHIN).await?;
+    stop(world, workers).await?;
+    let faults = faults.into_iter().flatten();
+    report.row(
+        "ordered",
+        what,
+        &books,
+        faults.chain(order::faults(&world.lines()?, &books)),
+    );
+    Ok(())
+}
+
 async fn workers_killed(report: &mut Report, scale: Scale) -> Outcome {
     let kills = scale.times(40, 4);
     let world = World::alone().await?.ordered();
-    world.post(BACKLOG, Kind::in_turns).await?;
-    let load = world.load(PER_SECOND, Kind::in_turns);
-    let mut workers = vec![start(&world).await?, start(&world).await?];
-    let stuck = others_go_on(&world).await?;
+    let (load, workers, stuck) = begin(&world).await?;
+    let mut workers = Vec::from(workers);
     let mut while_parked = 0;
     for _ in 0..kills {
         // So long they live; a lease is taken over after a second.
@@ -117,15 +144,7 @@ async fn workers_killed(report: &mut Report, scale: Scale) -> Outcome {
     );
 
     let workers = [start(&world).await?, start(&world).await?];
-    let books = world.books(QUIET_WITHIN).await?;
-    stop(&world, workers).await?;
-    report.row(
-        "ordered",
-        "the same, until none is parked",
-        &books,
-        order::faults(&world.lines()?, &books),
-    );
-    Ok(())
+    end(report, &world, workers, "the same, until none is parked", []).await
 }
 
 /// One worker after the other, each of which is killed at a step; what it has parked is there for the next one.
@@ -148,28 +167,18 @@ async fn at_every_step(report: &mut Report, scale: Scale) -> Outcome {
     }
     load.stop().await;
     let workers = [start(&world).await?, start(&world).await?];
-    let books = world.books(QUIET_WITHIN).await?;
-    stop(&world, workers).await?;
-    report.row(
-        "ordered",
-        &format!(
-            "{kills} × SIGKILL at each of {} steps of lease and parking",
-            STEPS.len()
-        ),
-        &books,
-        order::faults(&world.lines()?, &books),
+    let what = format!(
+        "{kills} × SIGKILL at each of {} steps of lease and parking",
+        STEPS.len()
     );
-    Ok(())
+    end(report, &world, workers, &what, []).await
 }
 
 /// The active one stands still for three leases: the other one takes over, and what the first one still runs is late.
 async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
     let stops = scale.times(5, 1);
     let world = World::alone().await?.ordered();
-    world.post(BACKLOG, Kind::in_turns).await?;
-    let load = world.load(PER_SECOND, Kind::in_turns);
-    let workers = [start(&world).await?, start(&world).await?];
-    let stuck = others_go_on(&world).await?;
+    let (load, workers, stuck) = begin(&world).await?;
     for _ in 0..stops {
         let active = leader(&world, |_| true).await?;
         let found = workers.iter().find(|(name, _)| *name == active);
@@ -183,15 +192,8 @@ async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
         worker.thaw()?;
     }
     load.stop().await;
-    let books = world.books(QUIET_WITHIN).await?;
-    stop(&world, workers).await?;
-    report.row(
-        "ordered",
-        &format!("{stops} × SIGSTOP of the active one for 3 leases"),
-        &books,
-        stuck.into_iter().chain(order::faults(&world.lines()?, &books)),
-    );
-    Ok(())
+    let what = format!("{stops} × SIGSTOP of the active one for 3 leases");
+    end(report, &world, workers, &what, [stuck]).await
 }
 
 /// Who is the active one, once it is one of these.
@@ -210,59 +212,60 @@ async fn leader(world: &World, is_it: impl Fn(&str) -> bool) -> Result<String, B
     }
 }
 
-async fn leader_killed(report: &mut Report, scale: Scale) -> Outcome {
-    let kills = scale.times(20, 1);
-    let mut world = World::of_three().await?.ordered();
-    world.post(BACKLOG, Kind::in_turns).await?;
-    let load = world.load(PER_SECOND, Kind::in_turns);
-    let workers = [start(&world).await?, start(&world).await?];
-    let stuck = others_go_on(&world).await?;
-    let mut while_parked = 0;
-    for _ in 0..kills {
-        while_parked += u32::from(!parked(&world.nats).await?.is_empty());
-        cluster::kill_leader(&mut world).await?;
-    }
-    load.stop().await;
-    let books = world.books(QUIET_WITHIN).await?;
-    stop(&world, workers).await?;
-    let faults = [stuck, shows_nothing(while_parked)].into_iter().flatten();
-    report.row(
-        "ordered",
-        &format!("{kills} × SIGKILL of the leader of three, {while_parked} while some were parked"),
-        &books,
-        faults.chain(order::faults(&world.lines()?, &books)),
-    );
-    Ok(())
-}
-
 async fn server_killed(report: &mut Report, scale: Scale) -> Outcome {
-    let kills = scale.times(40, 2);
-    let mut world = World::alone().await?.ordered();
-    world.post(BACKLOG, Kind::in_turns).await?;
-    let load = world.load(PER_SECOND, Kind::in_turns);
-    let workers = [start(&world).await?, start(&world).await?];
-    let stuck = others_go_on(&world).await?;
-    let mut while_parked = 0;
-    for _ in 0..kills {
+    let world = World::alone().await?.ordered();
+    killed_under(report, world, scale.times(40, 2), "the server", async |world| {
         // So long the load runs between two deaths.
         sleep(Duration::from_millis(fastrand::u64(500..3_000))).await;
-        while_parked += u32::from(!parked(&world.nats).await?.is_empty());
+        let some_are_parked = !parked(&world.nats).await?.is_empty();
         if let Servers::One(server) = &mut world.servers {
             server.kill()?;
             server.restart()?;
         }
+        Ok(some_are_parked)
+    })
+    .await
+}
+
+async fn leader_killed(report: &mut Report, scale: Scale) -> Outcome {
+    let world = World::of_three().await?.ordered();
+    killed_under(
+        report,
+        world,
+        scale.times(20, 1),
+        "the leader of three",
+        async |world| {
+            let some_are_parked = !parked(&world.nats).await?.is_empty();
+            cluster::kill_leader(world).await?;
+            Ok(some_are_parked)
+        },
+    )
+    .await
+}
+
+/// What NATS runs on is killed; `kill` says whether some were parked then.
+async fn killed_under(
+    report: &mut Report,
+    mut world: World,
+    kills: u32,
+    whom: &str,
+    kill: impl AsyncFn(&mut World) -> Result<bool, Box<dyn Error>>,
+) -> Outcome {
+    let (load, workers, stuck) = begin(&world).await?;
+    let mut while_parked = 0;
+    for _ in 0..kills {
+        while_parked += u32::from(kill(&mut world).await?);
     }
     load.stop().await;
-    let books = world.books(QUIET_WITHIN).await?;
-    stop(&world, workers).await?;
-    let faults = [stuck, shows_nothing(while_parked)].into_iter().flatten();
-    report.row(
-        "ordered",
-        &format!("{kills} × SIGKILL of the server, {while_parked} while some were parked"),
-        &books,
-        faults.chain(order::faults(&world.lines()?, &books)),
-    );
-    Ok(())
+    let what = format!("{kills} × SIGKILL of {whom}, {while_parked} while some were parked");
+    end(
+        report,
+        &world,
+        workers,
+        &what,
+        [stuck, shows_nothing(while_parked)],
+    )
+    .await
 }
 
 fn shows_nothing(while_parked: u32) -> Option<String> {

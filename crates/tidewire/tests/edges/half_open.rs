@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tidewire::Running;
 use tidewire_server::Server;
 
 use crate::{
@@ -14,23 +15,52 @@ const UNNOTICED: Duration = Duration::from_secs(3);
 /// What was delivered to a connection that died comes again after its ack wait of 30 seconds, at the latest.
 const ALL_WITHIN: Duration = Duration::from_secs(60);
 
+/// A pair of services behind a proxy, and one beside it that sends to them.
+struct Network {
+    proxy: Proxy,
+    pair: Pair,
+    others: Running,
+    _server: Server,
+}
+
+impl Network {
+    async fn start() -> Self {
+        let server = Server::start().unwrap();
+        let proxy = Proxy::to(server.port()).await;
+        Self {
+            pair: Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await,
+            others: payments()
+                .start(tidewire::connect(server.url()).await.unwrap())
+                .await
+                .unwrap(),
+            proxy,
+            _server: server,
+        }
+    }
+}
+
+async fn others_send(others: &Running) {
+    for key in ["1", "2"] {
+        others.bus().publish(&processed(key)).await.unwrap();
+    }
+}
+
 /// The old connection stays dead, and is noticed within 15 seconds of its death: the cure was earlier.
 #[tokio::test]
 async fn a_half_open_connection_whose_cure_comes_before_it_is_noticed() {
     let (log, _guard) = Log::listen();
-    let server = Server::start().unwrap();
-    let proxy = Proxy::to(server.port()).await;
-    let pair = Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await;
-    let admin = tidewire::connect(server.url()).await.unwrap();
-    let others = payments().start(admin.clone()).await.unwrap();
+    let Network {
+        proxy,
+        pair,
+        others,
+        _server,
+    } = Network::start().await;
     log.forget();
     proxy.swallow(true);
     let began = Instant::now();
     let (bus, sent) = (pair.payments.bus(), processed("sent meanwhile"));
     let meanwhile = async {
-        for key in ["1", "2"] {
-            others.bus().publish(&processed(key)).await.unwrap();
-        }
+        others_send(&others).await;
         tokio::time::sleep_until((began + UNNOTICED).into()).await;
         assert!(proxy.has_swallowed(b"sent meanwhile") && proxy.has_swallowed(b"MSG "));
         assert_eq!(log.find(LOST), None, "nobody has noticed");
@@ -54,19 +84,18 @@ async fn a_half_open_connection_whose_cure_comes_before_it_is_noticed() {
 #[tokio::test]
 async fn a_network_that_stands_still_for_less_than_it_takes_to_notice() {
     let (log, _guard) = Log::listen();
-    let server = Server::start().unwrap();
-    let proxy = Proxy::to(server.port()).await;
-    let pair = Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await;
-    let admin = tidewire::connect(server.url()).await.unwrap();
-    let others = payments().start(admin.clone()).await.unwrap();
+    let Network {
+        proxy,
+        pair,
+        others,
+        _server,
+    } = Network::start().await;
     log.forget();
     proxy.stand_still(true);
     let began = Instant::now();
     let (bus, sent) = (pair.payments.bus(), processed("sent meanwhile"));
     let meanwhile = async {
-        for key in ["1", "2"] {
-            others.bus().publish(&processed(key)).await.unwrap();
-        }
+        others_send(&others).await;
         tokio::time::sleep_until((began + UNNOTICED).into()).await;
         assert!(!pair.seen.has("1") && !pair.seen.has("sent meanwhile"));
         proxy.stand_still(false);

@@ -2,15 +2,17 @@
 
 use std::{
     fs,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
 use tidewire::{Connect, Connection, Running, prelude::*};
 use tidewire_server::Server;
 
 use crate::support::{
-    Log, NAMED_WITHIN, Operator, PAYMENTS, PaymentProcessed, Proxy, Reloadable, Seen, WELL_WITHIN,
+    Log, NAMED_WITHIN, Operator, PAYMENTS, PaymentProcessed, Proxy, Reloadable, Seen, User, WELL_WITHIN,
     connect_as, payments, processed, shipping, users, within,
 };
 
@@ -51,6 +53,31 @@ impl Pair {
 
 pub(crate) const LOST: &str = "the connection to NATS is lost";
 
+/// An operator's two users, and a file with the credentials of the old one.
+struct Replaced {
+    operator: Operator,
+    old: User,
+    new: User,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Replaced {
+    fn prepare() -> Self {
+        let (operator, folder) = (Operator::new(), tempfile::tempdir().unwrap());
+        let (old, new) = (operator.user(), operator.user());
+        let file = folder.path().join("service.creds");
+        fs::write(&file, old.file()).unwrap();
+        Self {
+            operator,
+            old,
+            new,
+            file,
+            _folder: folder,
+        }
+    }
+}
+
 #[tokio::test]
 async fn credentials_that_are_revoked_and_restored() {
     let (log, _guard) = Log::listen();
@@ -70,10 +97,13 @@ async fn credentials_that_are_revoked_and_restored() {
 #[tokio::test]
 async fn a_credentials_file_that_is_replaced_while_the_connection_is_lost() {
     let (log, _guard) = Log::listen();
-    let (operator, folder) = (Operator::new(), tempfile::tempdir().unwrap());
-    let (old, new) = (operator.user(), operator.user());
-    let file = folder.path().join("service.creds");
-    fs::write(&file, old.file()).unwrap();
+    let Replaced {
+        operator,
+        old,
+        new,
+        file,
+        _folder,
+    } = Replaced::prepare();
     let mut nats = Reloadable::start(&operator.config(&[]));
     let connect = Connect::to(nats.server.url()).credentials_file(&file);
     let pair = Pair::start(&connect.connect().await.unwrap()).await;
@@ -92,10 +122,13 @@ async fn a_credentials_file_that_is_replaced_while_the_connection_is_lost() {
 #[tokio::test]
 async fn a_credentials_file_that_is_replaced_before_its_user_is_revoked() {
     let (log, _guard) = Log::listen();
-    let (operator, folder) = (Operator::new(), tempfile::tempdir().unwrap());
-    let (old, new) = (operator.user(), operator.user());
-    let file = folder.path().join("service.creds");
-    fs::write(&file, old.file()).unwrap();
+    let Replaced {
+        operator,
+        old,
+        new,
+        file,
+        _folder,
+    } = Replaced::prepare();
     let nats = Reloadable::start(&operator.config(&[]));
     let connect = Connect::to(nats.server.url()).credentials_file(&file);
     let pair = Pair::start(&connect.connect().await.unwrap()).await;
@@ -116,10 +149,13 @@ async fn a_credentials_file_that_is_replaced_before_its_user_is_revoked() {
 #[tokio::test]
 async fn a_credentials_file_that_is_replaced_before_the_connection_is_cut() {
     let (log, _guard) = Log::listen();
-    let (operator, folder) = (Operator::new(), tempfile::tempdir().unwrap());
-    let (old, new) = (operator.user(), operator.user());
-    let file = folder.path().join("service.creds");
-    fs::write(&file, old.file()).unwrap();
+    let Replaced {
+        operator,
+        old,
+        new,
+        file,
+        _folder,
+    } = Replaced::prepare();
     let nats = Reloadable::start(&operator.config(&[]));
     let proxy = Proxy::to(nats.server.port()).await;
     let connect = Connect::to(proxy.url()).credentials_file(&file);

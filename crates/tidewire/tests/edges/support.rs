@@ -27,7 +27,7 @@ use tidewire_server::{Server, ServerBuilder};
 pub(crate) use certificates::Certificates;
 pub(crate) use log::{Listening, Log};
 pub(crate) use messages::*;
-pub(crate) use operator::Operator;
+pub(crate) use operator::{Operator, User};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw::{publish_raw, publish_raw_as};
 

@@ -52,6 +52,7 @@ mod reply;
 mod retry;
 mod seconds;
 pub mod settlement;
+mod text;
 mod timestamp;
 mod trace;
 mod unique;

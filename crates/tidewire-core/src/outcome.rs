@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{Class, DecodeError, ErrorBody, Failure};
+use crate::{Class, DecodeError, ErrorBody, Failure, text::head};
+
+/// The most bytes that are kept of an error's text, and of those of its causes together: a text may hold all that somebody
+/// else answered, and it is stored with the count of runs, in letters and in error events.
+const MOST: usize = 8 << 10;
 
 /// What came of one attempt to handle a message.
 #[derive(Debug)]
@@ -78,31 +82,43 @@ impl Outcome {
         }
     }
 
-    /// What went wrong, in a line; empty where nothing did.
+    /// What went wrong, in 8 KiB at the most; empty where nothing did.
     pub fn error(&self) -> String {
-        match self {
+        let text = match self {
             Self::Done => String::new(),
             Self::NotUnderstood(error) => error.to_string(),
             Self::Panicked(text) => format!("the handler panicked: {text}"),
             Self::TimedOut(limit) => format!("the handler did not finish within {limit:?}"),
             Self::Failed(failure) => failure.cause().to_string(),
-        }
+        };
+        cut(text, MOST)
     }
 
-    /// The causes of what went wrong, outermost first.
+    /// The causes of what went wrong, outermost first, in 8 KiB at the most.
     pub fn causes(&self) -> Vec<String> {
         let mut source = match self {
             Self::Failed(failure) => failure.cause().source(),
             Self::NotUnderstood(error) => std::error::Error::source(error),
             Self::Done | Self::Panicked(_) | Self::TimedOut(_) => None,
         };
-        let mut causes = Vec::new();
-        while let Some(cause) = source {
-            causes.push(cause.to_string());
+        let (mut causes, mut left) = (Vec::new(), MOST);
+        while let Some(cause) = source.filter(|_| left > 0) {
+            let text = cut(cause.to_string(), left);
+            left = left.saturating_sub(text.len().max(1));
+            causes.push(text);
             source = cause.source();
         }
         causes
     }
+}
+
+/// The text, with `…` in the place of what is more than `most` bytes.
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(head(&text, most).len());
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -111,6 +127,34 @@ mod tests {
 
     fn failed(class: Class) -> Outcome {
         Outcome::Failed(Failure::new(class, "boom"))
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Chained {
+        text: String,
+        source: Option<Box<Chained>>,
+    }
+
+    /// Texts of a megabyte could not be counted: the letter told of crashes that never were.
+    #[test]
+    fn what_an_error_says_is_bounded() {
+        let chained = |text: String, source| Chained { text, source };
+        let mut error = chained("ü".repeat(1 << 20), None);
+        for _ in 0..3_000 {
+            error = chained("it broke".to_owned(), Some(Box::new(error)));
+        }
+        let outcome = Outcome::Failed(Failure::new(Class::Reject, error));
+        assert_eq!(outcome.error(), "it broke");
+        let causes = outcome.causes();
+        assert!(causes.len() <= MOST / 8 + 1 && causes.iter().all(|cause| cause == "it broke"));
+
+        let long = Outcome::Panicked("ü".repeat(1 << 20));
+        let text = long.error();
+        assert!(text.len() <= MOST + 3 && text.ends_with("ü…"), "{}", text.len());
+        let error = chained("a".into(), Some(Box::new(chained("ü".repeat(1 << 20), None))));
+        let causes = Outcome::Failed(Failure::new(Class::Reject, error)).causes();
+        assert!(causes.len() == 1 && causes[0].len() <= MOST + 3);
     }
 
     #[test]

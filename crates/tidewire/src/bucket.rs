@@ -6,7 +6,11 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    context::CreateKeyValueErrorKind, kv::Config, message::StreamMessage, stream::LastRawMessageErrorKind,
+    ErrorCode,
+    context::CreateKeyValueErrorKind,
+    kv::Config,
+    message::StreamMessage,
+    stream::{LastRawMessageError, LastRawMessageErrorKind},
 };
 use bytes::Bytes;
 use tidewire_core::{BoxError, wire};
@@ -148,6 +152,11 @@ impl Bucket {
             match stream.get_last_raw_message_by_subject(&subject).await {
                 Ok(message) => Ok(Some(entry(message))),
                 Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) if is_gone(&error) => {
+                    // Somebody deleted it, and what reads first would never come to write.
+                    Box::pin(Self::ensure(&self.nats, self.config.clone())).await?;
+                    Ok(None)
+                }
                 Err(error) => Err(error.into()),
             }
         };
@@ -198,6 +207,14 @@ impl Bucket {
         // Somebody may have deleted it, or taken its settings away.
         Box::pin(Self::ensure(&self.nats, self.config.clone())).await?;
         store(&self.nats, &subject, headers.iter().copied(), value).await
+    }
+}
+
+/// Whether there is no such bucket.
+fn is_gone(error: &LastRawMessageError) -> bool {
+    match error.kind() {
+        LastRawMessageErrorKind::JetStream(api) => api.error_code() == ErrorCode::STREAM_NOT_FOUND,
+        _ => false,
     }
 }
 

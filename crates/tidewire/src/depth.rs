@@ -46,6 +46,8 @@ struct Durable {
     gauges: Option<Gauges>,
     /// Whether it is asked about at all: not after a refusal.
     permitted: bool,
+    /// Whether its oldest message is asked for, which is another question.
+    ages: bool,
 }
 
 /// What waits.
@@ -54,8 +56,8 @@ struct Depth {
     pending: u64,
     unacknowledged: u64,
     redelivered: u64,
-    /// How long the oldest has waited; nothing where none does.
-    oldest: Duration,
+    /// How long the oldest has waited, nothing where none does; `None` where it is not known.
+    oldest: Option<Duration>,
 }
 
 /// What the server says of a consumer.
@@ -96,6 +98,7 @@ impl Depths {
                     // A recorder may belong to the thread that starts the service.
                     gauges: Gauges::register(&spec.service, &spec.name),
                     permitted: true,
+                    ages: true,
                 }),
             }
         }
@@ -130,6 +133,7 @@ impl Durable {
             specs,
             gauges,
             permitted,
+            ages,
         } = self;
         if !*permitted {
             return;
@@ -139,9 +143,12 @@ impl Durable {
             *gauges = Gauges::register(service, consumer);
         }
         let Some(gauges) = gauges else { return };
-        let mut all = Depth::default();
+        let mut all = Depth {
+            oldest: Some(Duration::ZERO),
+            ..Depth::default()
+        };
         for spec in &*specs {
-            match depth(nats, spec).await {
+            match depth(nats, spec, ages).await {
                 Ok(depth) => all = all.and(depth),
                 Err(error) => {
                     gauges.unknown();
@@ -159,8 +166,8 @@ impl Durable {
     }
 }
 
-/// What waits on one stream: one question, and the oldest message only where there is one.
-async fn depth(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, ApiError> {
+/// What waits on one stream: one question, and the oldest message only where there is one and `ages` allows it.
+async fn depth(nats: &Connection, spec: &ConsumerSpec, ages: &mut bool) -> Result<Depth, ApiError> {
     let question = format!("CONSUMER.INFO.{}.{}", spec.stream, spec.name);
     let info: Info = nats.api(&question, &json!({}), ANSWERED_WITHIN).await?;
     spec.place.moved(info.ack_floor.stream_seq);
@@ -168,16 +175,27 @@ async fn depth(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, ApiError
         pending: info.num_pending,
         unacknowledged: info.num_ack_pending,
         redelivered: info.num_redelivered,
-        oldest: Duration::ZERO,
+        oldest: Some(Duration::ZERO),
     };
     if info.num_pending + info.num_ack_pending > 0 {
         let settled = match info.num_ack_pending {
             0 => info.delivered.stream_seq.max(info.ack_floor.stream_seq),
             _ => info.ack_floor.stream_seq,
         };
-        let oldest = oldest_unsettled(nats, &spec.stream, &spec.filters, settled).await?;
-        // It may have been settled meanwhile.
-        depth.oldest = oldest.map_or(Duration::ZERO, |oldest| info.ts.since(oldest));
+        depth.oldest = None;
+        if *ages {
+            match oldest_unsettled(nats, &spec.stream, &spec.filters, settled).await {
+                // It may have been settled meanwhile.
+                Ok(oldest) => {
+                    depth.oldest = Some(oldest.map_or(Duration::ZERO, |oldest| info.ts.since(oldest)))
+                }
+                Err(ApiError::NotPermitted(refusal)) => {
+                    *ages = false;
+                    tracing::warn!(consumer = %spec.name, %refusal, "how long its oldest message waits is not measured");
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
     Ok(depth)
 }
@@ -188,7 +206,7 @@ impl Depth {
             pending: self.pending + other.pending,
             unacknowledged: self.unacknowledged + other.unacknowledged,
             redelivered: self.redelivered + other.redelivered,
-            oldest: self.oldest.max(other.oldest),
+            oldest: self.oldest.zip(other.oldest).map(|(one, other)| one.max(other)),
         }
     }
 }

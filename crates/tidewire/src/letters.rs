@@ -5,15 +5,22 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use async_nats::jetstream::{object_store, stream::LastRawMessageErrorKind};
+use async_nats::jetstream::{message::StreamMessage, object_store, stream::LastRawMessageErrorKind};
 use bytes::Bytes;
 use tidewire_core::{
     BoxError,
-    dead_letter::{LetterId, Record},
+    dead_letter::{Act, LetterId, Record},
     wire,
 };
 
-use crate::{connection::Connection, guarded::store, health::Health, objects::read_object, service_streams};
+use crate::{
+    connection::Connection,
+    guarded::store,
+    headers::header,
+    health::Health,
+    objects::{self, read_object},
+    service_streams,
+};
 
 /// The dead-letter stream, as a service writes it.
 #[derive(Clone, Debug)]
@@ -125,18 +132,18 @@ impl Letters {
 
     /// Stores what is too large for a message.
     pub(crate) async fn put_object(&self, name: &str, body: &Bytes) -> Result<(), BoxError> {
-        let js = self.nats.jetstream();
-        let bucket = if let Ok(found) = js.get_object_store(wire::LETTERS_BUCKET).await {
-            found
-        } else {
-            let config = object_store::Config {
-                bucket: wire::LETTERS_BUCKET.into(),
-                description: Some("bodies that are too large for a record of a dead letter".into()),
-                num_replicas: self.replicas,
-                ..object_store::Config::default()
-            };
-            js.create_object_store(config).await?
+        let config = object_store::Config {
+            bucket: wire::LETTERS_BUCKET.into(),
+            description: Some("bodies that are too large for a record of a dead letter".into()),
+            num_replicas: self.replicas,
+            ..object_store::Config::default()
         };
+        objects::ensure_bucket(&self.nats, config).await?;
+        let bucket = self
+            .nats
+            .jetstream()
+            .get_object_store(wire::LETTERS_BUCKET)
+            .await?;
         bucket.put(name, &mut body.as_ref()).await?;
         Ok(())
     }
@@ -159,10 +166,24 @@ impl Letters {
 
     /// The place of a letter's last record; 0 where it has none.
     pub(crate) async fn last(&self, subject: &str) -> Result<u64, BoxError> {
+        let last = self.last_record(subject).await?;
+        Ok(last.map_or(0, |record| record.sequence))
+    }
+
+    /// The place of the record by which a letter was closed; `None` where it is open, or no letter.
+    pub(crate) async fn closed(&self, subject: &str) -> Result<Option<u64>, BoxError> {
+        let last = self.last_record(subject).await?;
+        Ok(last.and_then(|record| {
+            let act = header(&record.headers, wire::TW_ACT)?.parse().ok()?;
+            matches!(act, Act::Handled | Act::Discarded).then_some(record.sequence)
+        }))
+    }
+
+    async fn last_record(&self, subject: &str) -> Result<Option<StreamMessage>, BoxError> {
         let stream = self.nats.jetstream().get_stream_no_info(wire::DLQ_STREAM).await?;
         match stream.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(message.sequence),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

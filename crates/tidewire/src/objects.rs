@@ -18,6 +18,8 @@ use crate::{connection::Connection, start_error::StartError, stream::find};
 const MOVED_WITHIN: Duration = Duration::from_secs(60);
 /// How often an object is looked up that is replaced while it is read.
 const REPLACED: usize = 3;
+/// Room that is made for an object before it comes.
+const ROOM: usize = 16 << 20;
 /// The client's own size of a chunk; no larger than half of what the server takes.
 const CHUNK: usize = 128 << 10;
 
@@ -41,30 +43,33 @@ pub struct DataMissing {
 /// messages. Nothing ages in it.
 pub(crate) async fn ensure(nats: &Connection, stream: &str, context: &ContextName) -> Result<(), StartError> {
     let messages = find(nats, stream).await?.unwrap_or_default();
-    let bucket = wire::data_bucket(context);
-    let objects = wire::object_stream(&bucket);
-    let (js, replicas) = (nats.jetstream(), messages.num_replicas.max(1));
+    let config = Config {
+        bucket: wire::data_bucket(context),
+        description: Some(format!("data of {context} that is too large for its messages")),
+        num_replicas: messages.num_replicas.max(1),
+        placement: messages.placement,
+        ..Config::default()
+    };
+    ensure_bucket(nats, config).await
+}
+
+/// A bucket for objects, made where there is none, and given the replicas that it lacks.
+pub(crate) async fn ensure_bucket(nats: &Connection, config: Config) -> Result<(), StartError> {
+    let (js, objects) = (nats.jetstream(), wire::object_stream(&config.bucket));
     let refused = |source: BoxError| StartError::StreamRefused {
         stream: objects.clone(),
         source,
     };
     match find(nats, &objects).await? {
-        Some(found) if found.num_replicas >= replicas => Ok(()),
+        Some(found) if found.num_replicas >= config.num_replicas => Ok(()),
         Some(mut found) => {
-            found.num_replicas = replicas;
+            found.num_replicas = config.num_replicas;
             let updating = js.update_stream(&found);
             let asked = [format!("$JS.API.STREAM.UPDATE.{objects}")];
             let updated = nats.unless_refused(&asked, updating);
             updated.await?.map(drop).map_err(|error| refused(error.into()))
         }
         None => {
-            let config = Config {
-                bucket,
-                description: Some(format!("data of {context} that is too large for its messages")),
-                num_replicas: replicas,
-                placement: messages.placement,
-                ..Config::default()
-            };
             // Boxed: the client's futures are large.
             let making = Box::pin(js.create_object_store(config));
             let asked = [format!("$JS.API.STREAM.CREATE.{objects}")];
@@ -156,7 +161,8 @@ async fn fetch(
         return Ok(None);
     };
     let subject = format!("$O.{bucket}.C.{}", info.nuid);
-    let (mut data, mut from) = (Vec::with_capacity(most.min(info.size)), 1);
+    // It says its size itself, and need not say the truth.
+    let (mut data, mut from) = (Vec::with_capacity(most.min(info.size).min(ROOM)), 1);
     for _ in 0..info.chunks {
         // Chunk by chunk, without a consumer: one that misses a chunk would wait for it for ever.
         let chunk = match stream.direct_get_next_for_subject(&*subject, Some(from)).await {

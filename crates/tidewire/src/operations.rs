@@ -96,7 +96,9 @@ impl Operations {
         match request.subject.rsplit('.').next().unwrap_or_default() {
             "pause" => {
                 let PauseDurable { durable, seconds } = read(request)?;
-                let until = Timestamp::from_unix(clock::since_epoch() + seconds.unwrap_or(FOR_EVER));
+                // Whatever the request says: a time that no clock reaches is for ever.
+                let until = seconds.unwrap_or(FOR_EVER).min(FOR_EVER);
+                let until = Timestamp::from_unix(clock::since_epoch() + until);
                 Ok(Done::Paused(self.pause(&durable, Some(until)).await?))
             }
             "resume" => {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use bytes::Bytes;
 
 use super::{Original, UnreadableOriginal, Wrapped};
-use crate::{Timestamp, wire};
+use crate::{Timestamp, text::head, wire};
 
 /// What a record says happened to a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,9 +236,5 @@ impl FromStr for Act {
 /// Text as a header takes it: one line, and not longer than `most` bytes.
 fn line(text: &str, most: usize) -> String {
     let text = text.trim();
-    let end = (0..=most.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end))
-        .unwrap_or(0);
-    text[..end].replace(|c: char| c.is_control(), " ")
+    head(text, most).replace(|c: char| c.is_control(), " ")
 }

@@ -22,8 +22,8 @@ use crate::{api, error::OpsError};
 
 /// How many error events of the handler are read to find those of one letter: about 40 MB.
 const MOST: usize = 50_000;
-/// How long they may take to come.
-const READ_WITHIN: Duration = Duration::from_secs(5);
+/// How long they may take to come: so many over a slow line. A server that sends nothing is noticed earlier.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How far the clocks of services and server may differ, and how late an error event may be stored.
 const APART: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -91,7 +91,7 @@ impl DeadLetters {
     /// Every attempt of the letter's message that failed, in their order. Runs that an open breaker held are no attempts.
     ///
     /// Read are the error events of the handler from around the time of the letter's failures, 50,000 at the most and for
-    /// five seconds. Where they cannot be read, the attempts that are known from the letter are there all the same.
+    /// half a minute. Where they cannot be read, the attempts that are known from the letter are there all the same.
     pub async fn attempts(&self, letter: &Letter) -> Vec<AttemptView> {
         let now = api::now();
         let mut found = Found::default();

@@ -97,12 +97,12 @@ async fn find_or_make(nats: &Connection, spec: &ConsumerSpec) -> Result<Depth, S
                     deliver_policy: info.config.deliver_policy,
                     ..wanted.clone()
                 };
-                stream
+                let updated = stream
                     .update_consumer(updated)
                     .await
-                    .map_err(StartError::jetstream)?
-                    .cached_info()
-                    .clone()
+                    .map_err(StartError::jetstream)?;
+                spec.report_added(&info);
+                updated.cached_info().clone()
             }
         }
         Err(error) if is_not_found(&error) => {
@@ -226,6 +226,27 @@ impl ConsumerSpec {
             lost.push("deliver subject: a pull consumer is needed and a push consumer found".into());
         }
         lost
+    }
+
+    /// A consumer never goes back: of what its filter did not have it gets what is stored from now on.
+    fn report_added(&self, before: &Info) {
+        let had = filters(&before.config);
+        let added: Vec<_> = self
+            .filters
+            .iter()
+            .filter(|filter| !had.contains(filter))
+            .collect();
+        if added.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            stream = %self.stream,
+            consumer = %self.name,
+            ?added,
+            up_to = before.delivered.stream_sequence,
+            "the durable takes more than before, and gets of it what comes behind the message that it had last; to handle \
+             what is stored before, give it to a durable of another name"
+        );
     }
 
     fn differs(&self, differences: Vec<String>) -> StartError {

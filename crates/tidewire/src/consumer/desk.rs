@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::Message;
 use tidewire_core::{
-    Class, ErrorEvent, Kind, Outcome, Policy, Stamp, Verdict,
+    Class, ErrorEvent, Kind, Outcome, Policy, Stamp, SubjectFilter, Verdict,
     dead_letter::{LetterId, Trouble},
     wire,
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{gate::Gate, runs::Runs};
+use super::{gate::Gate, runs::Runs, settle::Job};
 use crate::{
     delivery::StoredAt, error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, metrics,
     route::Route, sender::Sender, unheard::Unheard,
@@ -27,6 +27,8 @@ pub(crate) struct Desk {
     pub(crate) by: String,
     pub(crate) version: String,
     pub(crate) route: Route,
+    /// What the consumers let through, as this version declares them.
+    pub(crate) filters: Vec<SubjectFilter>,
     pub(crate) sender: Sender,
     pub(crate) policy: Policy,
     /// How long the handler may take for one message.
@@ -65,6 +67,23 @@ impl Desk {
     }
 
     /// Where the records of a letter are.
+    /// Whether this version asked for a message. A newer one may have added to the filter of the consumer that both share
+    /// while a deployment is under way: what only that one takes is no dead letter of this one.
+    pub(super) fn takes(&self, job: &Job) -> bool {
+        let subject = &job.message.subject;
+        let takes = self.filters.is_empty()
+            || *job.stored.stream == *self.service_stream
+            || self.filters.iter().any(|filter| filter.matches(subject));
+        if !takes {
+            tracing::warn!(
+                handler = self.durable(),
+                %subject,
+                "left to a newer version, which has added this message to the filter"
+            );
+        }
+        takes
+    }
+
     pub(crate) fn letter_subject(&self, letter: &LetterId) -> String {
         wire::letter_subject(&self.service, self.durable(), letter.as_str())
     }

@@ -120,6 +120,16 @@ impl InHand {
         u64::try_from(since).unwrap_or(FOR_EVER - 1)
     }
 
+    /// Lets go of what is settled at a subject with this part: its stream was deleted and made again under its name, and
+    /// its numbers are those of other messages now. Nothing more is said of it.
+    pub(super) fn void(&self, part: &str) {
+        for (_, held) in &self.lock().messages {
+            if held.ack.as_ref().is_some_and(|ack| ack.contains(part)) {
+                held.until.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
     }

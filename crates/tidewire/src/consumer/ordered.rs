@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tidewire_core::lane::Input;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::{sleep, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 pub(super) use admission::{Admission, Admitted, GROUP};
@@ -31,7 +31,7 @@ use super::{
     settle::{Job, send},
     work::Work,
 };
-use crate::wiring::Wiring;
+use crate::{health::Health, wiring::Wiring};
 
 /// Between two terms of one instance: another one that waits is first.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -111,7 +111,7 @@ impl Ordered {
 
     /// One term: it begins with nothing in hand, and ends when nothing is in hand any more.
     async fn serve(&mut self, term: &Arc<Term>) {
-        let cause = format!("parking-{}", self.work.desk.durable());
+        let cause = parking_cause(&self.work);
         let mut lanes = Lanes::default();
         let (tell, mut errands) = unbounded_channel();
         match self.parking.begin().await {
@@ -138,7 +138,7 @@ impl Ordered {
         } = self;
         let mut pulls = pin!(join_all(pullers.iter_mut().map(|puller| puller.pull_for(term))));
         let mut renewals = pin!(lease.keep(term));
-        let mut parked = pin!(run_errands(&mut errands, parking, term, work));
+        let mut parked = pin!(run_errands(&mut errands, parking, term, work, &wiring.health));
         let (mut pulling, mut holding) = (true, true);
         loop {
             if term.is_over() {
@@ -166,6 +166,7 @@ impl Ordered {
         }
         // What was told and not heard was not begun either.
         while events.try_recv().is_ok() {}
+        wiring.health.goes_on(&cause);
     }
 }
 
@@ -212,33 +213,57 @@ fn carry_out(orders: Vec<Order>, work: &Work, tell: &UnboundedSender<Errand>) {
     }
 }
 
+impl Errand {
+    fn lane(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Park(job) => job.seat.as_ref().map(|seat| &seat.lane),
+            Self::Fetch(lane) => Some(lane),
+        }
+    }
+}
+
 /// Parks and fetches, one message after the other: so those of a key keep their order, and on three replicas no two
-/// publishes expect the same sequence of the term at once, of which the server would refuse one.
+/// publishes expect the same sequence of the term at once, of which the server would refuse one. What cannot be done waits,
+/// and what is of the same key behind it; other keys go on.
 async fn run_errands(
     errands: &mut UnboundedReceiver<Errand>,
     parking: &Arc<Parking>,
     term: &Arc<Term>,
     work: &Work,
+    health: &Health,
 ) {
-    let mut waiting: VecDeque<Errand> = VecDeque::new();
+    let cause = parking_cause(work);
+    let (mut due, mut later): (VecDeque<Errand>, VecDeque<Errand>) = Default::default();
+    let mut again_at = Instant::now();
     loop {
-        let errand = match waiting.pop_front() {
+        let errand = match due.pop_front() {
             Some(errand) => errand,
-            None => match errands.recv().await {
-                Some(errand) => errand,
-                None => return std::future::pending().await,
+            None => tokio::select! {
+                biased;
+                () = sleep_until(again_at), if !later.is_empty() => {
+                    due.append(&mut later);
+                    continue;
+                }
+                errand = errands.recv() => match errand {
+                    Some(errand) => errand,
+                    None => return std::future::pending().await,
+                },
             },
         };
+        let Some(lane) = errand.lane().cloned() else {
+            continue;
+        };
+        if later.iter().any(|waiting| waiting.lane() == Some(&lane)) {
+            later.push_back(errand);
+            continue;
+        }
         let done = match &errand {
-            Errand::Park(job) => match &job.seat {
-                Some(seat) => parking
-                    .store(job, &seat.lane)
-                    .await
-                    .map(|new| Event::Stored(seat.lane.clone(), new)),
-                None => continue,
-            },
-            Errand::Fetch(lane) => parking
-                .fetch(lane, term, &work.in_hand)
+            Errand::Park(job) => parking
+                .store(job, &lane)
+                .await
+                .map(|new| Event::Stored(lane.clone(), new)),
+            Errand::Fetch(_) => parking
+                .fetch(&lane, term, &work.in_hand)
                 .await
                 .map(|job| Event::Fetched(lane.clone(), job.map(Box::new))),
         };
@@ -250,19 +275,29 @@ async fn run_errands(
                     drop(job.say(Said::Ack, &work.desk).await);
                 }
                 work.tell(event);
+                if due.is_empty() && later.is_empty() {
+                    health.goes_on(&cause);
+                }
             }
             Err(error) => {
-                tracing::warn!(
-                    durable = work.desk.durable(),
-                    error,
-                    "a message cannot be parked, or a parked one not be read"
+                let what = format!(
+                    "a message cannot be parked, or a parked one not be read; its key waits: {error}"
                 );
-                waiting.push_front(errand);
-                sleep(AGAIN).await;
+                tracing::warn!(durable = work.desk.durable(), key = &*lane, "{what}");
+                health.degrades(&cause, what);
+                if later.is_empty() {
+                    again_at = Instant::now() + AGAIN;
+                }
+                later.push_back(errand);
             }
         }
         if term.is_over() {
             return std::future::pending().await;
         }
     }
+}
+
+/// The name by which a service is not well whose messages cannot be parked.
+fn parking_cause(work: &Work) -> String {
+    format!("parking-{}", work.desk.durable())
 }

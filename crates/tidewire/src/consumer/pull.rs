@@ -12,6 +12,8 @@ pub(super) const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Two signs of life were missed.
 pub(super) const SILENCE: Duration = Duration::from_millis(10_500);
+/// What the server says of a request whose bytes do not suffice for the next message.
+pub(super) const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
 /// The most messages in hand, those included that wait for their turn; more only where more than half as many run at
 /// once.
 const MOST: usize = 2048;
@@ -125,6 +127,15 @@ impl Demand {
         };
     }
 
+    /// A request ended with `bytes` unanswered, because the next message is larger than that. One that is larger than all
+    /// that may be asked for was stored under another limit of the server, and would never come.
+    pub(super) fn grow(&mut self, bytes: usize) {
+        if bytes >= self.largest {
+            self.largest = bytes * 2;
+            self.budget = self.budget.max(2 * self.largest);
+        }
+    }
+
     /// How many messages may still come.
     pub(super) fn asked(&self) -> usize {
         self.asked
@@ -180,6 +191,22 @@ mod tests {
                 .next(0, 0, MS)
                 .is_some_and(|pull| pull.max_bytes >= 1 << 20)
         );
+    }
+
+    #[test]
+    fn a_message_that_is_larger_than_the_limit_was_is_asked_for_in_the_end() {
+        let mut demand = Demand::new(1, 10, 1 << 20, WAIT);
+        let mut asked = Vec::new();
+        while asked.last().is_none_or(|bytes| *bytes < 20 << 20) && asked.len() < 10 {
+            let pull = demand.next(0, 0, MS).unwrap();
+            demand.ended(pull.batch, pull.max_bytes);
+            demand.grow(pull.max_bytes);
+            asked.push(pull.max_bytes);
+        }
+        assert_eq!(asked, [1, 2, 4, 8, 16, 32].map(|mib| mib << 20));
+        // What is left of a request that has brought something says nothing.
+        demand.grow(1 << 20);
+        assert_eq!(demand.next(0, 0, MS).unwrap().max_bytes, 64 << 20);
     }
 
     proptest! {

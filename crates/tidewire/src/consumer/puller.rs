@@ -1,6 +1,6 @@
 //! The loop that keeps a handler supplied.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{mem::replace, pin::Pin, sync::Arc, time::Duration};
 
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use super::{
     declare::{ConsumerSpec, declare},
     in_hand::stood_still,
     ordered::{Admission, Admitted, Event, Term},
-    pull::{Demand, EXPIRES, Pull, SILENCE},
+    pull::{Demand, EXPIRES, Pull, SILENCE, TOO_LARGE},
     settle::Job,
     work::Work,
 };
@@ -218,10 +218,13 @@ impl Puller {
 
     async fn begin(&mut self) -> Result<(String, Subscriber), BoxError> {
         let nats = self.wiring.sender.connection();
-        self.created = match look_up(nats, &self.spec.stream).await? {
-            Some(found) => found.created,
-            None => return Err(format!("there is no stream {}", self.spec.stream).into()),
+        let stream = &self.spec.stream;
+        let Some(found) = look_up(nats, stream).await? else {
+            return Err(format!("there is no stream {stream}").into());
         };
+        if replace(&mut self.created, found.created) != found.created {
+            self.work.in_hand.void(&format!(".{stream}.{}.", self.spec.name));
+        }
         Ok(self.subscribe().await?)
     }
 
@@ -390,15 +393,14 @@ impl Puller {
                 }
             }
             _ => {
-                let unanswered = |name| {
-                    message
-                        .headers
-                        .as_ref()
-                        .and_then(|headers| header(headers, name)?.parse::<usize>().ok())
-                };
+                let headers = message.headers.as_ref();
+                let unanswered = |name| header(headers?, name)?.parse::<usize>().ok();
                 if let Some(messages) = unanswered("Nats-Pending-Messages") {
-                    self.demand
-                        .ended(messages, unanswered("Nats-Pending-Bytes").unwrap_or(0));
+                    let bytes = unanswered("Nats-Pending-Bytes").unwrap_or(0);
+                    self.demand.ended(messages, bytes);
+                    if message.description.as_deref() == Some(TOO_LARGE) {
+                        self.demand.grow(bytes);
+                    }
                 } else {
                     let (consumer, reason) = (&self.spec.name, message.description.as_deref());
                     tracing::warn!(%consumer, ?status, reason, "a request for messages was refused");

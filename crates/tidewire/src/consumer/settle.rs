@@ -29,6 +29,9 @@ use crate::{
     spans,
 };
 
+/// How long a message is left to instances of a newer version.
+const NEWER: Duration = Duration::from_secs(5);
+
 /// A message in hand, before its handler.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -48,6 +51,9 @@ pub(super) struct Job {
 impl Job {
     /// Handles the message, from `now` on, and settles it.
     pub(super) async fn work(self, desk: &Desk, now: Instant) -> Fate {
+        if !desk.takes(&self) {
+            return self.say(Said::Nak(NEWER), desk).await;
+        }
         let (pass, now) = if let Some(pass) = desk.gate.at_once() {
             (pass, now)
         } else if let Some(pass) = Box::pin(desk.gate.pass(stop(self.seat.as_ref(), desk))).await {
@@ -453,7 +459,16 @@ impl<'a> Case<'a> {
         let letter = self.letter();
         let subject = self.desk.letter_subject(&letter);
         let letters = &self.desk.letters;
-        let stored = letters.store(&subject, &letter, &record, expected).await?;
+        let mut stored = letters.store(&subject, &letter, &record, expected).await?;
+        // It was handled or discarded once, and has run again: its consumer was deleted. What came of that is news.
+        if stored.is_none()
+            && self.replay.is_none()
+            && self.attempt > 0
+            && act == Act::Failed
+            && let Some(closed) = Box::pin(letters.closed(&subject)).await?
+        {
+            stored = letters.store(&subject, &letter, &record, closed).await?;
+        }
         if stored.is_none() {
             tracing::debug!(%letter, %act, "another record was first");
         } else if let (Act::Failed, Some(trouble)) = (act, &record.trouble) {

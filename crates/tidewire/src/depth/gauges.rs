@@ -59,7 +59,8 @@ impl Gauges {
         self.pending.set(depth.pending as f64);
         self.unacknowledged.set(depth.unacknowledged as f64);
         self.redelivered.set(depth.redelivered as f64);
-        self.oldest.set(depth.oldest.as_secs_f64());
+        self.oldest
+            .set(depth.oldest.map_or(f64::NAN, |oldest| oldest.as_secs_f64()));
     }
 
     /// What was true ten seconds ago may not be now.

@@ -199,10 +199,7 @@ fn handler<S>(service: &Service<S>, route: &Route, problems: &mut Vec<String>) -
 fn filters(route: &Route, problems: &mut Vec<String>) -> Vec<String> {
     let name = &route.name;
     match (&route.filter, route.takes.is_empty()) {
-        (None, false) => route
-            .takes
-            .iter()
-            .filter_map(|(contract, _)| queue::source_of(route, *contract))
+        (None, false) => queue::sources_of(route)
             .map(|(_, filter)| filter.to_string())
             .collect(),
         (Some(filter), true) => {

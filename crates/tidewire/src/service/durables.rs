@@ -232,6 +232,11 @@ impl Shared<'_> {
             by: self.by.clone(),
             version: self.manifest.version.clone(),
             route: route.clone(),
+            filters: match &route.filter {
+                // What others name need not be by our grammar, and such a filter cannot grow.
+                Some(_) => Vec::new(),
+                None => queue::sources_of(route).map(|(_, filter)| filter).collect(),
+            },
             sender: self.wiring.sender.clone(),
             time_limit: terms.time_limit,
             gate: Gate::new(terms.breaker.clone(), terms.rate, terms.bulkhead.clone()),
@@ -292,10 +297,7 @@ async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError
         }
         return Ok(sources);
     }
-    for (contract, _) in &route.takes {
-        let Some((stream, filter)) = queue::source_of(route, *contract) else {
-            continue;
-        };
+    for (stream, filter) in queue::sources_of(route) {
         wait_for_subject(nats, &stream, &filter, &needs).await?;
         sources.entry(stream).or_default().push(filter.to_string());
     }

@@ -12,8 +12,13 @@ pub(super) fn queue_filter_of(command: MessageType) -> Option<SubjectFilter> {
     SubjectFilter::parse(&wire::queue_subject(filter_of(command)?.as_str())).ok()
 }
 
-/// Where a handler finds messages of a type that it takes: their context's stream or queue, and the filter there.
-pub(super) fn source_of(route: &Route, contract: MessageType) -> Option<(String, SubjectFilter)> {
+/// Where a handler finds the messages that it takes: for each type their context's stream or queue, and the filter there.
+pub(super) fn sources_of(route: &Route) -> impl Iterator<Item = (String, SubjectFilter)> {
+    let takes = route.takes.iter();
+    takes.filter_map(|(contract, _)| source_of(route, *contract))
+}
+
+fn source_of(route: &Route, contract: MessageType) -> Option<(String, SubjectFilter)> {
     let context = MessageName::parse(contract.name).ok()?.context_name();
     if route.works_a_queue() {
         Some((context.queue_stream_name(), queue_filter_of(contract)?))

@@ -236,3 +236,24 @@ async fn a_command_that_its_queue_has_forgotten_is_worked_once() {
         );
     }
 }
+
+/// Whoever reads first never came to write, which made it again: the breaker stayed open.
+#[tokio::test]
+async fn a_bucket_that_is_deleted_is_made_again_and_the_rest_flows() {
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let shipping = shipping(&seen, &client).await;
+    payments.bus().publish(&processed("one")).await.unwrap();
+    eventually("it is shipped", async || parcels(&client).await == 1).await;
+    let js = jetstream(&client);
+    js.delete_key_value("TW_SHIPPING_INBOX").await.unwrap();
+    js.delete_key_value("TW_SHIPPING_RUNS").await.unwrap();
+    payments.bus().publish(&processed("two")).await.unwrap();
+    eventually("the next is shipped", async || parcels(&client).await == 2).await;
+    publish_again(&client, 1).await;
+    quiet(&client, PAYMENTS, "shipping__ship").await;
+    assert!(shipping.not_ready().is_empty() && shipping.degraded().is_empty());
+    let inbox = js.get_key_value("TW_SHIPPING_INBOX").await.unwrap();
+    assert!(inbox.status().await.unwrap().values() >= 1);
+}

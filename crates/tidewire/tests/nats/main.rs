@@ -7,6 +7,7 @@
     reason = "a test ends so where it fails"
 )]
 
+mod added;
 mod backpressure;
 mod bad_input;
 mod batches;

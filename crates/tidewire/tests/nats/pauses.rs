@@ -88,6 +88,22 @@ async fn handled_once_each(client: &Client, world: &World, count: usize) {
     assert_eq!(told, 0, "a pause is no failure");
 }
 
+/// Anybody on the network may ask: a time that no clock reaches ended the part that answers, in every instance.
+#[tokio::test]
+async fn a_pause_that_no_clock_reaches_is_for_ever() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let shipping = shipping(&world, client.clone(), ACK_WAIT).await;
+    pause(&client, 18_446_744_073_709_549_568.0).await;
+    assert_eq!(shipping.not_ready(), Default::default());
+    let until = consumer(&client, PAYMENTS, CONSUMER).await.config.pause_until;
+    assert!(until.unwrap().year() > 2100, "{until:?}");
+    resume(&client).await;
+    flow(&payments, &world, 0..1).await;
+    handled_once_each(&client, &world, 1).await;
+}
+
 #[tokio::test]
 async fn what_is_published_during_a_pause_waits_and_is_handled_after_it() {
     let (server, world) = (server(), World::default());

@@ -206,3 +206,51 @@ async fn a_letter_that_was_settled_meanwhile_is_not_handled_again() {
     let info = consumer(&client, "TW_SHIPPING", "shipping__ship").await;
     assert_eq!(info.ack_floor.stream_sequence, 1);
 }
+
+/// Somebody gave it up, and later deletes its consumer, to run all again: what fails then is in the dead letters, and not
+/// nowhere.
+#[tokio::test]
+async fn a_message_whose_letter_is_closed_and_that_fails_again_is_an_open_letter() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let running = shipping(&world).start(client.clone()).await.unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    let letter = kept_reach(&client, 1).await.remove(0);
+    quiet(&client, PAYMENTS, "shipping__ship").await;
+    running.stop().await.unwrap();
+    let discarded = Record {
+        act: Act::Discarded,
+        by: "a test".into(),
+        trouble: None,
+        original: None,
+        reason: Some("given up".into()),
+        service_version: None,
+        ..letter.record.clone()
+    };
+    let written = discarded.write(1 << 20);
+    let headers = written.headers.into_iter();
+    let headers = headers.map(|(name, value)| (name.into_owned(), value)).collect();
+    publish(&client, letter.subject.clone(), headers, written.body).await;
+    let stream = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
+    stream.delete_consumer("shipping__ship").await.unwrap();
+    // Longer ago than the runs of the first time are known.
+    let js = jetstream(&client);
+    js.delete_key_value("TW_SHIPPING_RUNS").await.unwrap();
+
+    let running = shipping(&world).start(client.clone()).await.unwrap();
+    let records = kept_reach(&client, 3).await;
+    quiet(&client, PAYMENTS, "shipping__ship").await;
+    let acts: Vec<_> = records.iter().map(|kept| kept.record.act).collect();
+    assert_eq!(acts, [Act::Failed, Act::Discarded, Act::Failed]);
+    assert!(records.iter().all(|kept| kept.subject == letter.subject));
+    let payload = |kept: &Kept| kept.record.original.as_ref().unwrap().payload.clone();
+    assert_eq!(payload(&records[2]), payload(&letter));
+    assert_eq!(world.seen.sorted(), ["p 1", "p 1", "p 2", "p 2"]);
+    // It is replayed as any other.
+    world.mended.store(true, Ordering::SeqCst);
+    replay(&client, &records[2]).await;
+    let last = kept_reach(&client, 5).await.pop().unwrap();
+    assert_eq!(last.record.act, Act::Handled);
+    running.stop().await.unwrap();
+}

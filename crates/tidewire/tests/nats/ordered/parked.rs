@@ -230,3 +230,34 @@ async fn a_durable_that_becomes_ordered_repeats_nothing_and_one_that_ceases_to_b
     eventually("all are handled", async || world.count() == 210).await;
     running.stop().await.unwrap();
 }
+
+/// What cannot be read of one key's parked messages, here something that is none of ours, stops that key and no other.
+#[tokio::test]
+async fn a_key_whose_parked_messages_cannot_be_read_stops_no_other_and_is_named() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    publish(&client, 0, 0).await;
+    let first = patient(&world).start(connect(&server).await).await.unwrap();
+    first.stop().await.unwrap();
+    let junk = jetstream(&client)
+        .publish("park.ledger.book.junk", "junk".into())
+        .await;
+    junk.unwrap().await.unwrap();
+    world.fails("k0", 0, Fails::Retry(1));
+    let running = patient(&world).start(connect(&server).await).await.unwrap();
+    eventually("it is named", async || {
+        running.degraded().contains_key("parking-book")
+    })
+    .await;
+    publish_from(&client, 1, 0, 20).await;
+    eventually("the other key is parked, fetched and handled", async || {
+        world.of("k0").len() == 20
+    })
+    .await;
+    assert_eq!(world.of("k0"), (0..20).collect::<Vec<_>>());
+    assert!(running.not_ready().is_empty());
+    let stream = jetstream(&client).get_stream("TW_LEDGER").await.unwrap();
+    stream.purge().filter("park.ledger.book.junk").await.unwrap();
+    eventually("it is well", async || running.degraded().is_empty()).await;
+    running.stop().await.unwrap();
+}

@@ -187,7 +187,7 @@ async fn depth(nats: &Connection, spec: &ConsumerSpec, ages: &mut bool) -> Resul
             match oldest_unsettled(nats, &spec.stream, &spec.filters, settled).await {
                 // It may have been settled meanwhile.
                 Ok(oldest) => {
-                    depth.oldest = Some(oldest.map_or(Duration::ZERO, |oldest| info.ts.since(oldest)))
+                    depth.oldest = Some(oldest.map_or(Duration::ZERO, |oldest| info.ts.since(oldest)));
                 }
                 Err(ApiError::NotPermitted(refusal)) => {
                     *ages = false;

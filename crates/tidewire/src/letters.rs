@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use async_nats::jetstream::{message::StreamMessage, object_store, stream::LastRawMessageErrorKind};
+use async_nats::jetstream::{message::StreamMessage, stream::LastRawMessageErrorKind};
 use bytes::Bytes;
 use tidewire_core::{
     BoxError,
@@ -14,11 +14,7 @@ use tidewire_core::{
 };
 
 use crate::{
-    connection::Connection,
-    guarded::store,
-    headers::header,
-    health::Health,
-    objects::{self, read_object},
+    connection::Connection, guarded::store, headers::header, health::Health, objects::read_object,
     service_streams,
 };
 
@@ -132,13 +128,7 @@ impl Letters {
 
     /// Stores what is too large for a message.
     pub(crate) async fn put_object(&self, name: &str, body: &Bytes) -> Result<(), BoxError> {
-        let config = object_store::Config {
-            bucket: wire::LETTERS_BUCKET.into(),
-            description: Some("bodies that are too large for a record of a dead letter".into()),
-            num_replicas: self.replicas,
-            ..object_store::Config::default()
-        };
-        objects::ensure_bucket(&self.nats, config).await?;
+        service_streams::ensure_letter_objects(&self.nats, self.replicas).await?;
         let bucket = self
             .nats
             .jetstream()

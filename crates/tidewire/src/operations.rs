@@ -127,16 +127,21 @@ impl Operations {
     /// Pauses the durable's consumers on the server, for all instances; resumes them where there is no time.
     async fn pause(&self, durable: &str, until: Option<Timestamp>) -> Result<Vec<String>, BoxError> {
         let found = self.durable(durable)?;
-        let js = self.wiring.sender.connection().jetstream();
+        let nats = self.wiring.sender.connection();
+        let js = nats.jetstream();
         let mut done = Vec::new();
         for (stream, consumer) in &found.consumers {
             let at = js.get_stream_no_info(stream).await?;
+            let asked = [format!("$JS.API.CONSUMER.PAUSE.{stream}.{consumer}")];
             let _paused = match until {
                 Some(until) => {
-                    at.pause_consumer(consumer, parse_rfc3339(&until.to_string())?)
-                        .await?
+                    let pausing = at.pause_consumer(consumer, parse_rfc3339(&until.to_string())?);
+                    nats.unless_refused(&asked, pausing).await??
                 }
-                None => at.resume_consumer(consumer).await?,
+                None => {
+                    nats.unless_refused(&asked, at.resume_consumer(consumer))
+                        .await??
+                }
             };
             done.push(format!("{stream} {consumer}"));
         }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{
+    object_store,
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
 use tidewire_core::wire;
 
-use crate::{connection::Connection, election::Patience, start_error::StartError};
+use crate::{connection::Connection, election::Patience, objects, start_error::StartError};
 
 /// How long error events are kept, and how many: they are told, and not promised.
 const ERRORS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -29,16 +32,32 @@ pub(crate) async fn ensure(nats: &Connection, service: &str, replicas: usize) ->
         allow_atomic_publish: true,
         ..stream(&wire::service_stream(service), &subjects, replicas)
     };
-    ensure_stream(nats, own).await
+    ensure_stream(nats, own).await?;
+    Ok(())
 }
 
-/// The stream of the dead letters: nothing ages in it, and where it is full it refuses.
+/// The stream of the dead letters: nothing ages in it, and where it is full it refuses. Whoever may make it makes the bucket
+/// too of what is too large for it: whoever stores a letter there later may not be allowed to.
 pub(crate) async fn ensure_letters(nats: &Connection, replicas: usize) -> Result<(), StartError> {
     let letters = Config {
         description: Some("what could not be handled, whole, and what became of it".into()),
         ..stream(wire::DLQ_STREAM, &["dlq.>"], replicas)
     };
-    ensure_stream(nats, letters).await
+    if ensure_stream(nats, letters).await? {
+        ensure_letter_objects(nats, replicas).await?;
+    }
+    Ok(())
+}
+
+/// The bucket of what is too large for the stream of the dead letters.
+pub(crate) async fn ensure_letter_objects(nats: &Connection, replicas: usize) -> Result<(), StartError> {
+    let config = object_store::Config {
+        bucket: wire::LETTERS_BUCKET.into(),
+        description: Some("bodies that are too large for a record of a dead letter".into()),
+        num_replicas: replicas,
+        ..object_store::Config::default()
+    };
+    objects::ensure_bucket(nats, config).await
 }
 
 fn stream<S: AsRef<str>>(name: &str, subjects: &[S], replicas: usize) -> Config {
@@ -62,7 +81,7 @@ fn stream<S: AsRef<str>>(name: &str, subjects: &[S], replicas: usize) -> Config 
     }
 }
 
-async fn ensure_stream(nats: &Connection, wanted: Config) -> Result<(), StartError> {
+async fn ensure_stream(nats: &Connection, wanted: Config) -> Result<bool, StartError> {
     let patience = Patience::begins();
     loop {
         match try_ensure(nats, &wanted).await {
@@ -72,17 +91,17 @@ async fn ensure_stream(nats: &Connection, wanted: Config) -> Result<(), StartErr
     }
 }
 
-/// Makes the stream, or adds to it what it lacks. Limits that somebody has set are left as they are.
-async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<(), StartError> {
+/// Makes the stream, which is `true`, or adds to it what it lacks. Limits that somebody has set are left as they are.
+async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<bool, StartError> {
     let js = nats.jetstream();
     let Some(found) = crate::stream::find(nats, &wanted.name).await? else {
         let making = js.create_stream(wanted.clone());
         let asked = [format!("$JS.API.STREAM.CREATE.{}", wanted.name)];
         let made = nats.unless_refused(&asked, making);
         return match made.await? {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             // Another service made it at the same moment, with as many replicas as it has.
-            Err(_) if crate::stream::find(nats, &wanted.name).await?.is_some() => Ok(()),
+            Err(_) if crate::stream::find(nats, &wanted.name).await?.is_some() => Ok(false),
             Err(error) => Err(StartError::of_stream(&wanted.name, error)),
         };
     };
@@ -97,7 +116,7 @@ async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<(), StartError
     better.allow_atomic_publish |= wanted.allow_atomic_publish;
     better.allow_direct |= wanted.allow_direct;
     if better == found {
-        return Ok(());
+        return Ok(false);
     }
     let updating = js.update_stream(&better);
     let asked = [format!("$JS.API.STREAM.UPDATE.{}", wanted.name)];
@@ -105,5 +124,5 @@ async fn try_ensure(nats: &Connection, wanted: &Config) -> Result<(), StartError
     updated
         .await?
         .map_err(|error| StartError::of_stream(&wanted.name, error))?;
-    Ok(())
+    Ok(false)
 }

@@ -175,7 +175,7 @@ impl<H, T> Durable<H, T> {
     /// Handles the events of one key one after the other, in the order of their stream, over all instances; events of
     /// different keys are handled at once, up to the [concurrency](Self::concurrency).
     ///
-    /// One instance is active, and another takes over when it stops, or within five seconds when it dies. While an event
+    /// One instance is active, and another takes over when it stops, or within about six seconds when it dies. While an event
     /// waits to be tried again, later ones of its key wait too, and other keys go on. When it is a dead letter, the next one
     /// of its key is handled. Events of several streams have no order among each other; events without a key are ordered
     /// by their name.

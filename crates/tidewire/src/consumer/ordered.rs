@@ -236,19 +236,18 @@ async fn run_errands(
     let (mut due, mut later): (VecDeque<Errand>, VecDeque<Errand>) = Default::default();
     let mut again_at = Instant::now();
     loop {
-        let errand = match due.pop_front() {
-            Some(errand) => errand,
-            None => tokio::select! {
+        if due.is_empty() {
+            tokio::select! {
                 biased;
-                () = sleep_until(again_at), if !later.is_empty() => {
-                    due.append(&mut later);
-                    continue;
-                }
+                () = sleep_until(again_at), if !later.is_empty() => due.append(&mut later),
                 errand = errands.recv() => match errand {
-                    Some(errand) => errand,
+                    Some(errand) => due.push_back(errand),
                     None => return std::future::pending().await,
                 },
-            },
+            }
+        }
+        let Some(errand) = due.pop_front() else {
+            continue;
         };
         let Some(lane) = errand.lane().cloned() else {
             continue;

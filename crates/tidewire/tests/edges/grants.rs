@@ -71,6 +71,24 @@ impl Grants {
             .publishes(["", ".>"].map(|keys| format!("park.{service}.{durable}{keys}")))
     }
 
+    /// With `.filter(…)`: it finds the streams that have what it names.
+    pub(crate) fn filters(self) -> Self {
+        self.publishes(["$JS.API.STREAM.NAMES".into()])
+    }
+
+    /// Whoever operates it may pause and resume a durable.
+    pub(crate) fn paused(self, stream: &str, durable: &str) -> Self {
+        let (service, own) = (self.service, self.own());
+        let consumers =
+            [stream, &own].map(|stream| format!("$JS.API.CONSUMER.PAUSE.{stream}.{service}__{durable}"));
+        self.publishes(consumers)
+    }
+
+    /// Dead letters of messages that nearly fill what the server takes.
+    pub(crate) fn keeps_large_letters(self) -> Self {
+        self.objects("TIDEWIRE_LETTERS")
+    }
+
     /// With `.effectively_once()`: what a durable has handled is on record.
     pub(crate) fn once(self, durable: &str) -> Self {
         let bucket = format!("{}_INBOX", self.own());
@@ -79,7 +97,10 @@ impl Grants {
 
     /// With `.claim_check_above(…)`: data is stored as objects of its context, and read from there.
     pub(crate) fn claims(self, context: &str) -> Self {
-        let bucket = format!("{context}__DATA");
+        self.objects(&format!("{context}__DATA"))
+    }
+
+    fn objects(self, bucket: &str) -> Self {
         self.looks_at(&format!("OBJ_{bucket}")).publishes([
             format!("$JS.API.STREAM.MSG.GET.OBJ_{bucket}"),
             format!("$JS.API.DIRECT.GET.OBJ_{bucket}"),
@@ -129,6 +150,7 @@ impl Grants {
     fn pulls(self, stream: &str, durable: &str) -> Self {
         let consumer = format!("{stream}.{}__{durable}", self.service);
         self.looks_at(stream).publishes([
+            format!("$JS.API.STREAM.MSG.GET.{stream}"),
             format!("$JS.API.CONSUMER.INFO.{consumer}"),
             format!("$JS.API.CONSUMER.MSG.NEXT.{consumer}"),
             format!("$JS.ACK.{consumer}.>"),

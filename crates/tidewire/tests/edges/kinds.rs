@@ -10,7 +10,9 @@ use tidewire::{
     Connection, Running,
     async_nats::{HeaderMap, HeaderValue},
     dead_letter::Act,
+    extract::Raw,
     prelude::*,
+    wire,
 };
 
 use crate::{
@@ -336,5 +338,37 @@ pub(crate) async fn it_handles_a_letter_again(place: &Place) {
     .await;
     assert_eq!(seen.all(), ["mended", "p"]);
     place.is_settled("TW_CLERK", "mend").await;
+    place.ends(clerk).await;
+}
+
+async fn refuse_all(_: Raw) -> Result<(), Failure> {
+    Err("never").or_reject()
+}
+
+/// Reads whatever a filter lets through, stores a letter of the largest size, and is paused and resumed.
+pub(crate) async fn it_keeps_what_is_large_and_is_paused(place: &Place) {
+    let _payments = payments().start(place.operator.clone()).await.unwrap();
+    let seen = Seen::default();
+    let clerk = || clerk(&seen).on(durable("read", refuse_all).filter("orders.payments.payment.processed.*"));
+    place.is_prepared(clerk()).await;
+    let clerk = place.start(clerk()).await;
+    let js = place.operator.jetstream();
+    let largest = vec![b'x'; place.operator.client().max_payload()];
+    let sent = js
+        .publish("orders.payments.payment.processed.p", largest.into())
+        .await;
+    sent.unwrap().await.unwrap();
+    place.is_settled(PAYMENTS, "read").await;
+    let kept = js.get_stream(wire::DLQ_STREAM).await.unwrap();
+    assert_eq!(kept.cached_info().state.messages, 1);
+    for (verb, body) in [
+        ("pause", r#"{"durable":"read","seconds":60}"#),
+        ("resume", r#"{"durable":"read"}"#),
+    ] {
+        let asked = format!("tidewire.ops.clerk.{verb}");
+        let answer = place.operator.client().request(asked, body.into()).await.unwrap();
+        let answer = String::from_utf8(answer.payload.to_vec()).unwrap();
+        assert!(answer.contains(&format!("{verb}d")), "{answer}");
+    }
     place.ends(clerk).await;
 }

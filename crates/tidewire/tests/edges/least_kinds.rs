@@ -66,3 +66,13 @@ async fn a_letter_that_is_replayed_with_nothing_but_what_it_needs() {
     let grants = Grants::of("clerk").reads(PAYMENTS, "mend");
     goes_well(grants, kinds::it_handles_a_letter_again).await;
 }
+
+#[tokio::test]
+async fn a_filter_a_large_letter_and_a_pause_with_nothing_but_what_they_need() {
+    let grants = Grants::of("clerk")
+        .reads(PAYMENTS, "read")
+        .filters()
+        .keeps_large_letters()
+        .paused(PAYMENTS, "read");
+    goes_well(grants, kinds::it_keeps_what_is_large_and_is_paused).await;
+}

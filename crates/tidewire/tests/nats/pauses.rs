@@ -96,7 +96,7 @@ async fn a_pause_that_no_clock_reaches_is_for_ever() {
     let payments = payments().start(client.clone()).await.unwrap();
     let shipping = shipping(&world, client.clone(), ACK_WAIT).await;
     pause(&client, 18_446_744_073_709_549_568.0).await;
-    assert_eq!(shipping.not_ready(), Default::default());
+    assert!(shipping.not_ready().is_empty());
     let until = consumer(&client, PAYMENTS, CONSUMER).await.config.pause_until;
     assert!(until.unwrap().year() > 2100, "{until:?}");
     resume(&client).await;

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     context::AccountErrorKind,
     kv::{Config, Store},
 };
-use tidewire_core::{BoxError, Manifest, wire::MANIFESTS_BUCKET};
+use tidewire_core::{BoxError, Manifest, SubjectFilter, Transport, wire::MANIFESTS_BUCKET};
 use tokio::time::timeout;
 
 use crate::connection::Connection;
@@ -28,6 +28,31 @@ pub(crate) async fn write(nats: &Connection, manifest: &Manifest) {
              `{api}.STREAM.CREATE.KV_{MANIFESTS_BUCKET}` and `$KV.{MANIFESTS_BUCKET}.{service}`)"
         ),
     }
+}
+
+/// Whether the instance of `service` that started last declares a durable that reads `subject` by the consumer; `false` where
+/// that cannot be found out.
+pub(crate) async fn is_declared(nats: &Connection, service: &str, durable: &str, subject: &str) -> bool {
+    let reading = async {
+        let js = nats.jetstream();
+        let stream = js.get_stream_no_info(format!("KV_{MANIFESTS_BUCKET}")).await?;
+        let key = format!("$KV.{MANIFESTS_BUCKET}.{service}");
+        let found = stream.get_last_raw_message_by_subject(&key).await?;
+        Ok(serde_json::from_slice::<Manifest>(&found.payload)?)
+    };
+    let Ok(manifest) = within(nats, service, Box::pin(reading)).await else {
+        return false;
+    };
+    let mut handlers = manifest.handlers.iter();
+    handlers.any(|handler| match &handler.transport {
+        Transport::Durable { filters, .. } => {
+            handler.name == durable
+                && filters
+                    .iter()
+                    .any(|filter| SubjectFilter::parse(filter).is_ok_and(|filter| filter.matches(subject)))
+        }
+        _ => false,
+    })
 }
 
 /// Waits for the bucket as long as a start does.

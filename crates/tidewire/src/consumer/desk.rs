@@ -13,9 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{gate::Gate, runs::Runs, settle::Job};
 use crate::{
-    delivery::StoredAt, error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters, metrics,
-    route::Route, sender::Sender, unheard::Unheard,
+    delivery::StoredAt, error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters,
+    manifest_bucket, metrics, route::Route, sender::Sender, unheard::Unheard,
 };
+
+/// How often a message is left to a newer version: that is ten minutes at least.
+const MOST_LEFT: u64 = 120;
 
 /// One durable's handler, its limits, and where its failures go.
 #[derive(Debug)]
@@ -67,21 +70,31 @@ impl Desk {
     }
 
     /// Where the records of a letter are.
-    /// Whether this version asked for a message. A newer one may have added to the filter of the consumer that both share
-    /// while a deployment is under way: what only that one takes is no dead letter of this one.
-    pub(super) fn takes(&self, job: &Job) -> bool {
-        let subject = &job.message.subject;
-        let takes = self.filters.is_empty()
+    /// Whether what this version declares lets a message through.
+    pub(super) fn asked_for(&self, job: &Job) -> bool {
+        self.filters.is_empty()
             || *job.stored.stream == *self.service_stream
-            || self.filters.iter().any(|filter| filter.matches(subject));
-        if !takes {
+            || self
+                .filters
+                .iter()
+                .any(|filter| filter.matches(&job.message.subject))
+    }
+
+    /// Whether a newer version takes it, which has added to the filter of the consumer that both share while a deployment is
+    /// under way: then it is no dead letter of this one. Its first delivery may come before that version is on record.
+    pub(super) async fn is_for_newer(&self, job: &Job) -> bool {
+        let (nats, subject) = (self.sender.connection(), job.message.subject.as_str());
+        let newer = job.delivery == 1
+            || (job.delivery < MOST_LEFT
+                && manifest_bucket::is_declared(nats, &self.service, self.durable(), subject).await);
+        if newer {
             tracing::warn!(
                 handler = self.durable(),
-                %subject,
+                subject,
                 "left to a newer version, which has added this message to the filter"
             );
         }
-        takes
+        newer
     }
 
     pub(crate) fn letter_subject(&self, letter: &LetterId) -> String {

@@ -51,7 +51,7 @@ pub(super) struct Job {
 impl Job {
     /// Handles the message, from `now` on, and settles it.
     pub(super) async fn work(self, desk: &Desk, now: Instant) -> Fate {
-        if !desk.takes(&self) {
+        if !desk.asked_for(&self) && Box::pin(desk.is_for_newer(&self)).await {
             return self.say(Said::Nak(NEWER), desk).await;
         }
         let (pass, now) = if let Some(pass) = desk.gate.at_once() {

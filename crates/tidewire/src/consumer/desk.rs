@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How often a message is left to a newer version: that is ten minutes at least.
-const MOST_LEFT: u64 = 120;
+const MOST_LEFT: u64 = 300;
 
 /// One durable's handler, its limits, and where its failures go.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How long a message is left to instances of a newer version.
-const NEWER: Duration = Duration::from_secs(5);
+const NEWER: Duration = Duration::from_secs(2);
 
 /// A message in hand, before its handler.
 #[derive(Debug)]

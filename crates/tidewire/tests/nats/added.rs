@@ -48,7 +48,7 @@ fn both() -> Service {
     payments().publishes::<PaymentRefunded>()
 }
 
-const MANY: usize = 60;
+const MANY: usize = 30;
 
 /// Both instances pull from one consumer, whose filter has grown: what the older one cannot know is none of its dead letters.
 #[tokio::test]

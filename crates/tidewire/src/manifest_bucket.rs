@@ -30,8 +30,8 @@ pub(crate) async fn write(nats: &Connection, manifest: &Manifest) {
     }
 }
 
-/// Whether the instance of `service` that started last declares a durable that reads `subject` by the consumer; `false` where
-/// that cannot be found out.
+/// Whether the instance of `service` that started last declares that `durable` reads `subject`; `false` where that
+/// cannot be found out.
 pub(crate) async fn is_declared(nats: &Connection, service: &str, durable: &str, subject: &str) -> bool {
     let reading = async {
         let js = nats.jetstream();

@@ -69,7 +69,6 @@ impl Desk {
         &self.route.name
     }
 
-    /// Where the records of a letter are.
     /// Whether what this version declares lets a message through.
     pub(super) fn asked_for(&self, job: &Job) -> bool {
         self.filters.is_empty()
@@ -97,6 +96,7 @@ impl Desk {
         newer
     }
 
+    /// Where the records of a letter are.
     pub(crate) fn letter_subject(&self, letter: &LetterId) -> String {
         wire::letter_subject(&self.service, self.durable(), letter.as_str())
     }

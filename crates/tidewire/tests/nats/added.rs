@@ -2,20 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tidewire::{Running, async_nats::Client, prelude::*};
 
 use crate::support::{
-    PAYMENTS, PaymentProcessed, Seen, connect, eventually, kept, log, note, payments, processed, quiet,
-    server,
+    PAYMENTS, PaymentProcessed, PaymentRefunded, Seen, connect, eventually, kept, log, note, payments,
+    processed, quiet, server,
 };
-
-#[derive(Event, Serialize, Deserialize, JsonSchema)]
-#[event(subject = "orders.payments.payment.refunded", key = payment_id)]
-struct PaymentRefunded {
-    payment_id: String,
-}
 
 fn refunded(number: usize) -> PaymentRefunded {
     PaymentRefunded {

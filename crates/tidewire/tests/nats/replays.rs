@@ -1,8 +1,11 @@
 //! Letters that their handler is given again, as a tool does it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tidewire::{
@@ -81,20 +84,7 @@ pub(crate) async fn replay_to(client: &Client, letter: &Kept, service: &str, dur
         service_version: None,
         ..letter.record.clone()
     };
-    let text = |headers: Vec<(std::borrow::Cow<'static, str>, String)>| {
-        headers
-            .into_iter()
-            .map(|(name, value)| (name.into_owned(), value))
-            .collect::<Vec<_>>()
-    };
-    let written = record.write(1 << 20);
-    let sequence = publish(
-        client,
-        letter.subject.clone(),
-        text(written.headers),
-        written.body,
-    )
-    .await;
+    let sequence = keep(client, letter, &record).await;
     let id = letter.subject.rsplit('.').next().unwrap();
     let trouble = letter.record.trouble.clone().unwrap();
     let beside = vec![
@@ -113,6 +103,35 @@ pub(crate) async fn replay_to(client: &Client, letter: &Kept, service: &str, dur
     )
     .await;
     sequence
+}
+
+/// Stores another record of a letter: where it is.
+async fn keep(client: &Client, letter: &Kept, record: &Record) -> u64 {
+    let written = record.write(1 << 20);
+    publish(
+        client,
+        letter.subject.clone(),
+        text(written.headers),
+        written.body,
+    )
+    .await
+}
+
+/// Somebody discards the letter.
+async fn discard(client: &Client, letter: &Kept) {
+    let discarded = Record {
+        act: Act::Discarded,
+        reason: Some("not needed".into()),
+        trouble: None,
+        original: None,
+        ..letter.record.clone()
+    };
+    keep(client, letter, &discarded).await;
+}
+
+fn text(headers: Vec<(Cow<'static, str>, String)>) -> Vec<(String, String)> {
+    let headers = headers.into_iter();
+    headers.map(|(name, value)| (name.into_owned(), value)).collect()
 }
 
 #[tokio::test]
@@ -183,20 +202,7 @@ async fn a_letter_that_was_settled_meanwhile_is_not_handled_again() {
     running.stop().await.unwrap();
     replay(&client, &letter).await;
     // Somebody discards it while nobody is there to handle it.
-    let discarded = Record {
-        act: Act::Discarded,
-        reason: Some("not needed".into()),
-        trouble: None,
-        original: None,
-        ..letter.record.clone()
-    };
-    let written = discarded.write(1 << 20);
-    let headers = written
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name.into_owned(), value))
-        .collect();
-    publish(&client, letter.subject.clone(), headers, written.body).await;
+    discard(&client, &letter).await;
     let runs = world.seen.len();
     world.mended.store(true, Ordering::SeqCst);
     let _running = shipping(&world).start(client.clone()).await.unwrap();
@@ -219,19 +225,7 @@ async fn a_message_whose_letter_is_closed_and_that_fails_again_is_an_open_letter
     let letter = kept_reach(&client, 1).await.remove(0);
     quiet(&client, PAYMENTS, "shipping__ship").await;
     running.stop().await.unwrap();
-    let discarded = Record {
-        act: Act::Discarded,
-        by: "a test".into(),
-        trouble: None,
-        original: None,
-        reason: Some("given up".into()),
-        service_version: None,
-        ..letter.record.clone()
-    };
-    let written = discarded.write(1 << 20);
-    let headers = written.headers.into_iter();
-    let headers = headers.map(|(name, value)| (name.into_owned(), value)).collect();
-    publish(&client, letter.subject.clone(), headers, written.body).await;
+    discard(&client, &letter).await;
     let stream = jetstream(&client).get_stream(PAYMENTS).await.unwrap();
     stream.delete_consumer("shipping__ship").await.unwrap();
     // Longer ago than the runs of the first time are known.

@@ -11,13 +11,9 @@ use tidewire::{
 };
 use tidewire_server::Cluster;
 
-use crate::support::{PAYMENTS, PaymentProcessed, connect, jetstream, payments, processed, server};
-
-#[derive(Event, Serialize, Deserialize, JsonSchema)]
-#[event(subject = "orders.payments.payment.refunded", key = payment_id)]
-struct PaymentRefunded {
-    payment_id: String,
-}
+use crate::support::{
+    PAYMENTS, PaymentProcessed, PaymentRefunded, connect, jetstream, payments, processed, server,
+};
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "orders.refunds.refund.paid", key = payment_id)]

@@ -181,6 +181,12 @@ pub(crate) struct PaymentProcessed {
     pub(crate) note: String,
 }
 
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "orders.payments.payment.refunded", key = payment_id)]
+pub(crate) struct PaymentRefunded {
+    pub(crate) payment_id: String,
+}
+
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[event(subject = "orders.shipping.parcel.booked", key = payment_id)]
 pub(crate) struct ParcelBooked {

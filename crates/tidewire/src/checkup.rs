@@ -8,14 +8,17 @@ use std::{
 };
 
 use async_nats::connection::State;
+use tidewire_core::SubjectFilter;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::{metrics, start_error::StartError, stream::look_up, wiring::Wiring};
+use crate::{metrics, start_error::StartError, stream::find, uncaptured::captured, wiring::Wiring};
 
 /// How often the client's state is read; it has nothing to await.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often the streams are asked for.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often where a stream lacks something, or a publish was not confirmed.
+const SOON: Duration = Duration::from_millis(500);
 /// At how many looks once it is looked whether somebody paused a consumer: who pauses by `tidewire pause` tells at once.
 const PAUSES_EACH: u32 = 12;
 /// How long an answer about a consumer is awaited.
@@ -27,19 +30,23 @@ const JETSTREAM: &str = "jetstream";
 /// The consumers of each durable, with their streams.
 pub(crate) type Consumers = BTreeMap<String, Vec<(String, String)>>;
 
+/// What is sent to each stream.
+pub(crate) type SentTo = BTreeMap<String, Vec<SubjectFilter>>;
+
 /// What is looked after.
 #[derive(Debug)]
 pub(crate) struct Checkup {
     wiring: Wiring,
-    streams: BTreeSet<String>,
+    streams: SentTo,
     consumers: Consumers,
 }
 
 impl Checkup {
     /// Of these streams, and of those that the consumers read.
-    pub(crate) fn new(wiring: Wiring, mut streams: BTreeSet<String>, consumers: Consumers) -> Self {
-        let read = consumers.values().flatten().map(|(stream, _)| stream.clone());
-        streams.extend(read);
+    pub(crate) fn new(wiring: Wiring, mut streams: SentTo, consumers: Consumers) -> Self {
+        for (stream, _) in consumers.values().flatten() {
+            streams.entry(stream.clone()).or_default();
+        }
         Self {
             wiring,
             streams,
@@ -92,28 +99,58 @@ impl Checkup {
         let mut looks = 0_u32;
         loop {
             if self.is_connected() {
-                for stream in &self.streams {
-                    self.stream(stream, &mut unanswered).await;
+                for (stream, sent) in &self.streams {
+                    self.stream(stream, sent, &mut unanswered).await;
                 }
                 self.pauses(looks.is_multiple_of(PAUSES_EACH)).await;
                 looks = looks.wrapping_add(1);
             }
+            let uncaptured = self.wiring.sender.uncaptured();
+            let again_after = if uncaptured.is_empty() { AGAIN_AFTER } else { SOON };
+            let doubted = async {
+                sleep(SOON).await;
+                uncaptured.doubted().await;
+            };
             tokio::select! {
-                () = sleep(AGAIN_AFTER) => {}
+                () = sleep(again_after) => {}
+                () = doubted => {}
                 Ok(()) = connections.changed() => {}
             }
         }
     }
 
-    async fn stream(&self, stream: &str, unanswered: &mut BTreeSet<String>) {
+    /// Looks whether the stream is there and captures what is sent to it.
+    async fn stream(&self, stream: &str, sent: &[SubjectFilter], unanswered: &mut BTreeSet<String>) {
         let (health, cause) = (&self.wiring.health, format!("stream-{stream}"));
-        let found = look_up(self.wiring.sender.connection(), stream).await;
+        let found = find(self.wiring.sender.connection(), stream).await;
+        let captured = match &found {
+            Ok(Some(config)) => Some(captured(config)),
+            Ok(None) | Err(StartError::NoJetStream { .. }) => Some(Vec::new()),
+            Err(_) => None,
+        };
+        let captured = captured.unwrap_or_else(|| sent.to_vec());
+        let lacking = sent
+            .iter()
+            .find(|filter| !captured.iter().any(|captured| captured.covers(filter)));
+        match lacking {
+            None => self.wiring.sender.uncaptured().is_whole(stream),
+            Some(_) => self.wiring.sender.uncaptured().lacks(stream, &captured),
+        }
         if !matches!(found, Err(StartError::NoJetStream { .. })) {
             health.recovers(JETSTREAM);
         }
         let is_second = !unanswered.insert(cause.clone());
         match found {
-            Ok(Some(_)) => health.recovers(&cause),
+            Ok(Some(_)) => match lacking {
+                None => health.recovers(&cause),
+                Some(filter) => health.ails(
+                    &cause,
+                    format!(
+                        "the stream {stream} does not capture `{filter}`, which this service sends; start the service that \
+                         keeps its context again, which adds it"
+                    ),
+                ),
+            },
             Ok(None) => health.ails(
                 &cause,
                 format!("there is no stream {stream} any more; start the service that keeps its context, which makes it"),

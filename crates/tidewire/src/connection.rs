@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Client, jetstream};
 use serde::de::DeserializeOwned;
 use tidewire_core::{Format, Outgoing, SubjectFilter};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     ask::AskError,
@@ -25,6 +26,7 @@ use crate::{
     publish_error::PublishError,
     schemas::Schemas,
     sender::{Sender, Sending, Stored},
+    uncaptured::{Uncaptured, is_captured},
 };
 
 pub use api::ApiError;
@@ -46,6 +48,9 @@ pub struct Connection {
     api_prefix: Arc<str>,
     refusals: Refusals,
 }
+
+/// How often it is looked whether a stream captures what a tool publishes.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Where JetStream's API is unless a domain or a prefix is given.
 const API_PREFIX: &str = "$JS.API";
@@ -69,12 +74,25 @@ impl Connection {
     }
 
     /// Stores a message that is already written, and returns once its context's stream has confirmed it; for tools. A
-    /// service has [`Emit`](crate::Emit) and [`Bus`](crate::Bus), which send what it declared.
+    /// service has [`Emit`](crate::Emit) and [`Bus`](crate::Bus), which send what it declared. It is sent once that stream
+    /// captures it, where this user may know.
     ///
     /// # Errors
     /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, the same message may be sent again.
     pub async fn publish(&self, outgoing: &Outgoing, within: Duration) -> Result<Stored, PublishError> {
-        self.sender().publish_within(outgoing, within).await
+        let deadline = Instant::now() + within;
+        let (stream, subject) = (outgoing.stream(), outgoing.published_to());
+        loop {
+            let looking = is_captured(self, &stream, &subject);
+            match timeout_at(deadline, looking).await {
+                Ok(true) => break,
+                Ok(false) if Instant::now() + LOOK_AGAIN < deadline => sleep(LOOK_AGAIN).await,
+                Ok(false) => return Err(PublishError::no_stream(outgoing, within)),
+                Err(_) => return Err(PublishError::Unconfirmed { subject, within }),
+            }
+        }
+        let rest = deadline.saturating_duration_since(Instant::now());
+        self.sender().publish_within(outgoing, rest).await
     }
 
     /// Sends a command or query that is already written, and reads the answer; for tools. A service has
@@ -157,6 +175,7 @@ impl Connection {
             sends: Sends::default(),
             health: Health::default(),
             sizes: Sizes::default(),
+            uncaptured: Uncaptured::default(),
         })
     }
 

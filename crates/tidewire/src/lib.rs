@@ -102,6 +102,7 @@ mod subscription;
 mod tally;
 #[cfg(feature = "otlp")]
 pub mod telemetry;
+mod uncaptured;
 mod unheard;
 mod wiring;
 

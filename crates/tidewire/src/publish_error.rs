@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidewire_core::{BoxError, EncodeError};
+use tidewire_core::{BoxError, EncodeError, Outgoing};
 
 use crate::{connection::Refusal, headers::InvalidHeader};
 
@@ -132,6 +132,25 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// No stream has taken the message, or none would.
+    pub(crate) fn no_stream(outgoing: &Outgoing, within: Duration) -> Self {
+        let subject = outgoing.published_to();
+        let context = outgoing.subject.name().context_name().to_string();
+        if outgoing.queued {
+            Self::NoQueue {
+                subject,
+                context,
+                within,
+            }
+        } else {
+            Self::NoStream {
+                subject,
+                context,
+                within,
+            }
+        }
+    }
+
     /// Whether the same publish may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(

@@ -24,6 +24,7 @@ use crate::{
     publish_error::PublishError,
     schemas::Schemas,
     spans,
+    uncaptured::{self, Uncaptured},
 };
 
 /// How long a publish is tried: a stream whose leader died has a new one within about seven seconds.
@@ -71,6 +72,8 @@ pub(crate) struct Sending {
     pub(crate) health: Health,
     /// What it makes smaller, and how large what it reads may become.
     pub(crate) sizes: Sizes,
+    /// What it would send in vain.
+    pub(crate) uncaptured: Uncaptured,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +153,10 @@ impl Sender {
         &self.0.connection
     }
 
+    pub(crate) fn uncaptured(&self) -> &Uncaptured {
+        &self.0.uncaptured
+    }
+
     pub(crate) fn client(&self) -> Client {
         self.0.connection.client()
     }
@@ -225,6 +232,7 @@ impl Sender {
         let wire_subject = Subject::from(&*subject);
         let mut pause = FIRST_PAUSE;
         loop {
+            self.until_captured(outgoing, &stream, deadline, within).await?;
             let replies = self.0.connection.replies();
             let until = deadline.min(Instant::now() + CONFIRMED_WITHIN);
             let asking = replies.ask(
@@ -240,7 +248,7 @@ impl Sender {
             };
             let failed = match asking.await {
                 Ok(Reply::Message(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {
-                    no_stream(outgoing, &subject, within)
+                    PublishError::no_stream(outgoing, within)
                 }
                 Ok(Reply::Message(message)) => match stored(&message.payload, &subject, &stream) {
                     // A leader is being elected, or an earlier try with this id is still on its way to the replicas.
@@ -250,6 +258,10 @@ impl Sender {
                             ..
                         },
                     ) => error,
+                    Err(error @ PublishError::OtherStream { .. }) => {
+                        self.0.uncaptured.doubts();
+                        return Err(error);
+                    }
                     done => return done,
                 },
                 Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
@@ -260,11 +272,44 @@ impl Sender {
                 }
                 Ok(Reply::Late) | Err(_) => unconfirmed(),
             };
+            self.0.uncaptured.doubts();
             if Instant::now() + pause >= deadline {
                 return Err(failed);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Waits until nobody knows any more that no stream would take the message.
+    async fn until_captured(
+        &self,
+        outgoing: &Outgoing,
+        stream: &str,
+        deadline: Instant,
+        within: Duration,
+    ) -> Result<(), PublishError> {
+        let uncaptured = &self.0.uncaptured;
+        if uncaptured.is_empty() {
+            return Ok(());
+        }
+        let subject = outgoing.published_to();
+        if !uncaptured.has(stream, &subject) {
+            return Ok(());
+        }
+        if let Some(other) = uncaptured::capturing(self.connection(), &subject).await
+            && other != stream
+        {
+            return Err(PublishError::OtherStream {
+                subject,
+                expected: stream.to_owned(),
+                reason: format!("{other} has it"),
+            });
+        }
+        if uncaptured.is_over_by(deadline, stream, &subject).await {
+            Ok(())
+        } else {
+            Err(PublishError::no_stream(outgoing, within))
         }
     }
 
@@ -396,26 +441,6 @@ impl Sender {
             Ok::<_, async_nats::Error>(())
         };
         timeout(ROUND_TRIP, there_and_back).await?
-    }
-}
-
-fn no_stream(outgoing: &Outgoing, subject: &str, within: Duration) -> PublishError {
-    let (subject, context) = (
-        subject.to_owned(),
-        outgoing.subject.name().context_name().to_string(),
-    );
-    if outgoing.queued {
-        PublishError::NoQueue {
-            subject,
-            context,
-            within,
-        }
-    } else {
-        PublishError::NoStream {
-            subject,
-            context,
-            within,
-        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! `tidewire publish`.
 
-use std::fs;
+use std::{fs, time::Duration};
 
+use futures_util::StreamExt;
 use insta::assert_snapshot;
 use serde_json::json;
+use tidewire::{Connect, async_nats::jetstream::stream};
 use tidewire_server::Server;
+use tokio::time::timeout;
 
 use crate::{
     run::{ended, on, run, run_with_input},
@@ -155,6 +158,9 @@ async fn what_no_service_would_take_is_not_sent() {
 #[tokio::test]
 async fn an_event_that_nobody_keeps_is_named_with_its_context() {
     let (server, _running) = world().await;
+    let client = connect(&server).await.client();
+    let mut heard = client.subscribe("orders.returns.>").await.unwrap();
+    client.flush().await.unwrap();
     let args = [
         "publish",
         "orders.returns.parcel.received",
@@ -165,6 +171,11 @@ async fn an_event_that_nobody_keeps_is_named_with_its_context() {
         "1s",
     ];
     assert_snapshot!("publish_unknown_stream", run(&server, &args).await.shown(&[]));
+    // Had it been sent, it would come before this.
+    let mark = "orders.returns.mark";
+    client.publish(mark, "".into()).await.unwrap();
+    let first = timeout(Duration::from_secs(10), heard.next()).await;
+    assert_eq!(first.unwrap().unwrap().subject.as_str(), mark, "nothing was sent");
 }
 
 #[tokio::test]
@@ -175,12 +186,28 @@ async fn a_permission_that_is_missing_is_named() {
         { user: blind, password: x, permissions: { publish: { deny: ["$JS.API.STREAM.INFO.KV_TIDEWIRE_MANIFESTS"] } } }
     ] }"#;
     let server = Server::builder().config(users).start().unwrap();
-    for (user, also) in [("reader", &[][..]), ("blind", &[]), ("blind", &["--no-check"])] {
-        let args = ["publish", PROCESSED, "p-1", "--data", "{}", "--timeout", "1s"];
-        let args: Vec<_> = args.iter().chain(also).copied().collect();
-        let mut command = on(&server, &args);
-        command.env("NATS_USER", user).env("NATS_PASSWORD", "x");
-        let name = format!("publish_not_permitted_{user}_{}", also.len());
-        assert_snapshot!(name, ended(command).await.shown(&[]));
-    }
+    is_refused(&server, "blind", &[]).await;
+    is_refused(&server, "blind", &["--no-check"]).await;
+    // Where nobody would store it, that is what is named.
+    let all = Connect::to(server.url())
+        .user("all", "x")
+        .connect()
+        .await
+        .unwrap();
+    let kept = stream::Config {
+        name: "ORDERS__PAYMENTS".into(),
+        subjects: vec!["orders.payments.>".into()],
+        ..Default::default()
+    };
+    all.jetstream().create_stream(kept).await.unwrap();
+    is_refused(&server, "reader", &[]).await;
+}
+
+async fn is_refused(server: &Server, user: &str, also: &[&str]) {
+    let args = ["publish", PROCESSED, "p-1", "--data", "{}", "--timeout", "1s"];
+    let args: Vec<_> = args.iter().chain(also).copied().collect();
+    let mut command = on(server, &args);
+    command.env("NATS_USER", user).env("NATS_PASSWORD", "x");
+    let name = format!("publish_not_permitted_{user}_{}", also.len());
+    assert_snapshot!(name, ended(command).await.shown(&[]));
 }

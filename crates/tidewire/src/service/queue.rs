@@ -106,13 +106,19 @@ pub(super) async fn are_kept<S>(
     Ok(())
 }
 
-/// The queues that the service sends to, and those that it works.
+/// The queues that the service works.
 pub(super) fn streams<S>(service: &Service<S>) -> impl Iterator<Item = String> {
-    let worked = worked(service).map(|(_, command)| command);
-    let names = sent(service)
-        .chain(worked)
-        .filter_map(|command| MessageName::parse(command.name).ok());
-    names.map(|name| name.context_name().queue_stream_name())
+    worked(service).filter_map(|(_, command)| stream_of(command))
+}
+
+/// The queues that the service sends to, each with what it sends.
+pub(super) fn sent_to<S>(service: &Service<S>) -> impl Iterator<Item = (String, SubjectFilter)> {
+    sent(service).filter_map(|command| Some((stream_of(command)?, queue_filter_of(command)?)))
+}
+
+fn stream_of(command: MessageType) -> Option<String> {
+    let name = MessageName::parse(command.name).ok()?;
+    Some(name.context_name().queue_stream_name())
 }
 
 /// The durable commands that handlers dispatch and that the bus sends.

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::{Service, check, durables, needs::Needs, queue, validity};
 use crate::{
     bus::{Bus, Declared},
-    checkup::{Checkup, Consumers},
+    checkup::{Checkup, Consumers, SentTo},
     connection::{Connection, End, Refusal},
     depth::Depths,
     endpoint, given_up,
@@ -36,6 +36,7 @@ use crate::{
     start_error::StartError,
     start_table::StartTable,
     stream::{ensure, streams_overlapping, wait_for_subject},
+    uncaptured::Uncaptured,
     wiring::Wiring,
 };
 
@@ -115,6 +116,7 @@ async fn start_all<S>(
         sends: sends(&service),
         health: health.clone(),
         sizes: service.sizes,
+        uncaptured: Uncaptured::default(),
     });
     let wiring = Wiring::start(sender, health).map_err(StartError::Threads)?;
     let bus = Bus::new(wiring.sender.clone(), declared(&service));
@@ -187,15 +189,21 @@ fn sends<S>(service: &Service<S>) -> Sends {
     )
 }
 
-/// The streams without which the service cannot send what it declares, and those that it keeps.
-fn streams<S>(service: &Service<S>, manifest: &Manifest) -> BTreeSet<String> {
+/// The streams that the service keeps, and those without which it cannot send what it declares, each with that.
+fn streams<S>(service: &Service<S>, manifest: &Manifest) -> SentTo {
     let kept = manifest
         .contexts
         .iter()
         .filter(|context| !context.subjects.is_empty());
     let kept = kept.map(|context| context.stream.clone());
-    let emitted = check::sent_events(service).map(|contract| stream_of(contract.name));
-    kept.chain(emitted).chain(queue::streams(service)).collect()
+    let kept = kept.chain(queue::streams(service));
+    let mut streams: SentTo = kept.map(|stream| (stream, Vec::new())).collect();
+    let emitted = check::sent_events(service)
+        .filter_map(|contract| Some((stream_of(contract.name), check::filter_of(contract)?)));
+    for (stream, filter) in emitted.chain(queue::sent_to(service)) {
+        streams.entry(stream).or_default().push(filter);
+    }
+    streams
 }
 
 fn declared<S>(service: &Service<S>) -> Declared {

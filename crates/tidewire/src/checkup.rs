@@ -62,6 +62,7 @@ impl Checkup {
             () = self.connection() => {}
             () = self.rest() => {}
         }
+        self.wiring.sender.uncaptured().ends();
         metrics::connection(self.wiring.sender.service()).0.set(0);
     }
 

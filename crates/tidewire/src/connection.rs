@@ -91,8 +91,7 @@ impl Connection {
                 Err(_) => return Err(PublishError::Unconfirmed { subject, within }),
             }
         }
-        let rest = deadline.saturating_duration_since(Instant::now());
-        self.sender().publish_within(outgoing, rest).await
+        self.sender().publish_by(deadline, outgoing, within).await
     }
 
     /// Sends a command or query that is already written, and reads the answer; for tools. A service has

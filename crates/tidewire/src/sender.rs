@@ -180,18 +180,20 @@ impl Sender {
     /// Publishes and awaits the confirmation of the context's stream; tries again with the same id until the stream
     /// has it or the time is over.
     pub(crate) async fn publish(&self, outgoing: &Outgoing) -> Result<Stored, PublishError> {
-        self.publish_within(outgoing, STORED_WITHIN).await
+        let deadline = Instant::now() + STORED_WITHIN;
+        self.publish_by(deadline, outgoing, STORED_WITHIN).await
     }
 
-    /// The same within another time.
-    pub(crate) async fn publish_within(
+    /// The same until another time, of which an error says that it was tried for so long.
+    pub(crate) async fn publish_by(
         &self,
+        deadline: Instant,
         outgoing: &Outgoing,
         within: Duration,
     ) -> Result<Stored, PublishError> {
         let span = spans::send(outgoing);
         let trace = spans::context(&span);
-        let storing = self.store(outgoing, trace.as_ref(), within);
+        let storing = self.store(deadline, outgoing, trace.as_ref(), within);
         let stored = storing.instrument(span.clone()).await;
         spans::ended(&span, stored.as_ref().err().map(PublishError::class));
         let name = outgoing.subject.name();
@@ -219,6 +221,7 @@ impl Sender {
 
     async fn store(
         &self,
+        deadline: Instant,
         outgoing: &Outgoing,
         trace: Option<&TraceContext>,
         within: Duration,
@@ -228,7 +231,6 @@ impl Sender {
             let headers = spans::headers(outgoing, trace);
             header_map_of(headers.chain([(wire::EXPECTED_STREAM.into(), &*stream)]))
         };
-        let deadline = Instant::now() + within;
         let wire_subject = Subject::from(&*subject);
         let mut pause = FIRST_PAUSE;
         loop {

@@ -46,6 +46,11 @@ impl Uncaptured {
             .send_if_modified(|streams| streams.remove(stream).is_some());
     }
 
+    /// Nobody looks after the streams any more, and it is not known what they capture.
+    pub(crate) fn ends(&self) {
+        self.0.streams.send_replace(BTreeMap::new());
+    }
+
     /// Whether no stream lacks anything, as far as is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.streams.borrow().is_empty()

@@ -300,6 +300,26 @@ async fn a_stream_of_which_it_is_not_known_yet_that_it_does_not_capture_the_subj
 }
 
 #[tokio::test]
+async fn a_stream_that_captures_the_subject_again_once_the_service_has_stopped() {
+    let world = world("").await;
+    let js = world.nats.jetstream();
+    let mut config = stream(&world.nats, PAYMENTS).await.config;
+    let whole = mem::replace(
+        &mut config.subjects,
+        vec!["orders.payments.payment.failed.*".into()],
+    );
+    js.update_stream(&config).await.unwrap();
+    is_known(&world).await;
+    // Whoever has a bus keeps it, and nobody looks after the stream any more.
+    let bus = world.payments.bus();
+    world.payments.stop().await.unwrap();
+    config.subjects = whole;
+    js.update_stream(&config).await.unwrap();
+    let published = soon(NAMED_WITHIN, "it is sent", bus.publish(&processed("p"))).await;
+    assert_eq!(published.unwrap().sequence, 1);
+}
+
+#[tokio::test]
 async fn a_stream_of_which_it_is_not_known_yet_that_another_one_has_the_subject() {
     let world = world("").await;
     let js = world.nats.jetstream();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_nats::connection::State;
+use futures_util::future::join_all;
 use tidewire_core::SubjectFilter;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -17,7 +18,7 @@ use crate::{metrics, start_error::StartError, stream::find, uncaptured::captured
 const LOOK: Duration = Duration::from_millis(250);
 /// How often the streams are asked for.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// How often where a stream lacks something, or a publish was not confirmed.
+/// How often where a stream lacks something.
 const SOON: Duration = Duration::from_millis(500);
 /// At how many looks once it is looked whether somebody paused a consumer: who pauses by `tidewire pause` tells at once.
 const PAUSES_EACH: u32 = 12;
@@ -61,6 +62,7 @@ impl Checkup {
             () = over.cancelled() => {}
             () = self.connection() => {}
             () = self.rest() => {}
+            () = self.uncaptured() => {}
         }
         self.wiring.sender.uncaptured().ends();
         metrics::connection(self.wiring.sender.service()).0.set(0);
@@ -106,43 +108,61 @@ impl Checkup {
                 self.pauses(looks.is_multiple_of(PAUSES_EACH)).await;
                 looks = looks.wrapping_add(1);
             }
-            let uncaptured = self.wiring.sender.uncaptured();
-            let again_after = if uncaptured.is_empty() { AGAIN_AFTER } else { SOON };
-            let doubted = async {
-                sleep(SOON).await;
-                uncaptured.doubted().await;
-            };
             tokio::select! {
-                () = sleep(again_after) => {}
-                () = doubted => {}
+                () = sleep(AGAIN_AFTER) => {}
                 Ok(()) = connections.changed() => {}
             }
         }
     }
 
-    /// Looks whether the stream is there and captures what is sent to it.
-    async fn stream(&self, stream: &str, sent: &[SubjectFilter], unanswered: &mut BTreeSet<String>) {
-        let (health, cause) = (&self.wiring.health, format!("stream-{stream}"));
-        let found = find(self.wiring.sender.connection(), stream).await;
-        let captured = match &found {
-            Ok(Some(config)) => Some(captured(config)),
-            Ok(None) | Err(StartError::NoJetStream { .. }) => Some(Vec::new()),
-            Err(_) => None,
-        };
-        let captured = captured.unwrap_or_else(|| sent.to_vec());
+    /// Looks again at the streams that lack something: what is sent to them waits for it.
+    async fn uncaptured(&self) {
+        let uncaptured = self.wiring.sender.uncaptured();
+        loop {
+            sleep(SOON).await;
+            if !uncaptured.any() {
+                continue;
+            }
+            let looks = uncaptured.streams().into_iter().map(async |stream| {
+                let nats = self.wiring.sender.connection();
+                if let (Ok(Some(config)), Some(sent)) = (find(nats, &stream).await, self.streams.get(&stream))
+                {
+                    self.tell(&stream, sent, captured(&config));
+                }
+            });
+            join_all(looks).await;
+        }
+    }
+
+    /// Tells those who send what the stream captures, and gives back what it lacks of what is sent to it.
+    fn tell<'a>(
+        &self,
+        stream: &str,
+        sent: &'a [SubjectFilter],
+        captured: Vec<SubjectFilter>,
+    ) -> Option<&'a SubjectFilter> {
+        let uncaptured = self.wiring.sender.uncaptured();
         let lacking = sent
             .iter()
             .find(|filter| !captured.iter().any(|captured| captured.covers(filter)));
         match lacking {
-            None => self.wiring.sender.uncaptured().is_whole(stream),
-            Some(_) => self.wiring.sender.uncaptured().lacks(stream, &captured),
+            None => uncaptured.is_whole(stream),
+            Some(_) => uncaptured.lacks(stream, captured),
         }
+        lacking
+    }
+
+    /// Looks whether the stream is there and captures what is sent to it.
+    async fn stream(&self, stream: &str, sent: &[SubjectFilter], unanswered: &mut BTreeSet<String>) {
+        let (health, cause) = (&self.wiring.health, format!("stream-{stream}"));
+        let uncaptured = self.wiring.sender.uncaptured();
+        let found = find(self.wiring.sender.connection(), stream).await;
         if !matches!(found, Err(StartError::NoJetStream { .. })) {
             health.recovers(JETSTREAM);
         }
         let is_second = !unanswered.insert(cause.clone());
         match found {
-            Ok(Some(_)) => match lacking {
+            Ok(Some(config)) => match self.tell(stream, sent, captured(&config)) {
                 None => health.recovers(&cause),
                 Some(filter) => health.ails(
                     &cause,
@@ -152,16 +172,24 @@ impl Checkup {
                     ),
                 ),
             },
-            Ok(None) => health.ails(
-                &cause,
-                format!("there is no stream {stream} any more; start the service that keeps its context, which makes it"),
-            ),
-            Err(StartError::NoJetStream { reason }) => health.ails(JETSTREAM, format!("there is no JetStream: {reason}")),
+            Ok(None) => {
+                self.tell(stream, sent, Vec::new());
+                health.ails(
+                    &cause,
+                    format!("there is no stream {stream} any more; start the service that keeps its context, which makes it"),
+                );
+            }
+            Err(StartError::NoJetStream { reason }) => {
+                uncaptured.is_whole(stream);
+                health.ails(JETSTREAM, format!("there is no JetStream: {reason}"));
+            }
             Err(StartError::NotPermitted(refusal)) => {
+                uncaptured.is_whole(stream);
                 health.ails(&cause, format!("the stream {stream} cannot be looked at: {refusal}"));
             }
             Err(error) => {
                 if is_second {
+                    uncaptured.is_whole(stream);
                     health.ails(&cause, format!("the stream {stream} does not answer: {error}"));
                 }
                 return;

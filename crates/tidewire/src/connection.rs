@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Client, jetstream};
 use serde::de::DeserializeOwned;
 use tidewire_core::{Format, Outgoing, SubjectFilter};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     ask::AskError,
@@ -51,6 +51,8 @@ pub struct Connection {
 
 /// How often it is looked whether a stream captures what a tool publishes.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long the answer is awaited: where it is late the server says what becomes of the message.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where JetStream's API is unless a domain or a prefix is given.
 const API_PREFIX: &str = "$JS.API";
@@ -74,8 +76,8 @@ impl Connection {
     }
 
     /// Stores a message that is already written, and returns once its context's stream has confirmed it; for tools. A
-    /// service has [`Emit`](crate::Emit) and [`Bus`](crate::Bus), which send what it declared. It is sent once that stream
-    /// captures it, where this user may know.
+    /// service has [`Emit`](crate::Emit) and [`Bus`](crate::Bus), which send what it declared. It is not sent while that
+    /// stream says that it does not capture it.
     ///
     /// # Errors
     /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, the same message may be sent again.
@@ -83,13 +85,14 @@ impl Connection {
         let deadline = Instant::now() + within;
         let (stream, subject) = (outgoing.stream(), outgoing.published_to());
         loop {
-            let looking = is_captured(self, &stream, &subject);
-            match timeout_at(deadline, looking).await {
-                Ok(true) => break,
-                Ok(false) if Instant::now() + LOOK_AGAIN < deadline => sleep(LOOK_AGAIN).await,
-                Ok(false) => return Err(PublishError::no_stream(outgoing, within)),
-                Err(_) => return Err(PublishError::Unconfirmed { subject, within }),
+            let looking = timeout(LOOK.min(within / 2), is_captured(self, &stream, &subject));
+            if looking.await.ok().flatten() != Some(false) {
+                break;
             }
+            if Instant::now() + LOOK_AGAIN >= deadline {
+                return Err(PublishError::no_stream(outgoing, within));
+            }
+            sleep(LOOK_AGAIN).await;
         }
         self.sender().publish_by(deadline, outgoing, within).await
     }

@@ -102,7 +102,8 @@ impl Running {
     ///
     /// - `connection`: it is lost; `client`: the client has died, and a new one is made
     /// - `jetstream`: there is none any more
-    /// - `stream-<stream>`: a stream that the declaration needs is gone, or does not answer
+    /// - `stream-<stream>`: a stream that the declaration needs is gone, does not capture what the service sends, does
+    ///   not answer, or may not be looked at
     /// - `consumer-<stream>-<consumer>`: a stream cannot be read, or this user may not read it
     /// - `permission-<message>`: this user may not send what the declaration says; forgotten half a minute after the last
     ///   try

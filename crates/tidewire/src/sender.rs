@@ -24,7 +24,7 @@ use crate::{
     publish_error::PublishError,
     schemas::Schemas,
     spans,
-    uncaptured::{self, Uncaptured},
+    uncaptured::Uncaptured,
 };
 
 /// How long a publish is tried: a stream whose leader died has a new one within about seven seconds.
@@ -234,7 +234,11 @@ impl Sender {
         let wire_subject = Subject::from(&*subject);
         let mut pause = FIRST_PAUSE;
         loop {
-            self.until_captured(outgoing, &stream, deadline, within).await?;
+            let uncaptured = &self.0.uncaptured;
+            // Boxed: each publish would hold the room for it.
+            if uncaptured.any() && !Box::pin(uncaptured.is_over_by(deadline, &stream, &subject)).await {
+                return Err(PublishError::no_stream(outgoing, within));
+            }
             let replies = self.0.connection.replies();
             let until = deadline.min(Instant::now() + CONFIRMED_WITHIN);
             let asking = replies.ask(
@@ -260,10 +264,6 @@ impl Sender {
                             ..
                         },
                     ) => error,
-                    Err(error @ PublishError::OtherStream { .. }) => {
-                        self.0.uncaptured.doubts();
-                        return Err(error);
-                    }
                     done => return done,
                 },
                 Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
@@ -274,44 +274,11 @@ impl Sender {
                 }
                 Ok(Reply::Late) | Err(_) => unconfirmed(),
             };
-            self.0.uncaptured.doubts();
             if Instant::now() + pause >= deadline {
                 return Err(failed);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Waits until nobody knows any more that no stream would take the message.
-    async fn until_captured(
-        &self,
-        outgoing: &Outgoing,
-        stream: &str,
-        deadline: Instant,
-        within: Duration,
-    ) -> Result<(), PublishError> {
-        let uncaptured = &self.0.uncaptured;
-        if uncaptured.is_empty() {
-            return Ok(());
-        }
-        let subject = outgoing.published_to();
-        if !uncaptured.has(stream, &subject) {
-            return Ok(());
-        }
-        if let Some(other) = uncaptured::capturing(self.connection(), &subject).await
-            && other != stream
-        {
-            return Err(PublishError::OtherStream {
-                subject,
-                expected: stream.to_owned(),
-                reason: format!("{other} has it"),
-            });
-        }
-        if uncaptured.is_over_by(deadline, stream, &subject).await {
-            Ok(())
-        } else {
-            Err(PublishError::no_stream(outgoing, within))
         }
     }
 

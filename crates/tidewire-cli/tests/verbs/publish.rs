@@ -168,7 +168,7 @@ async fn an_event_that_nobody_keeps_is_named_with_its_context() {
         "--data",
         "{}",
         "--timeout",
-        "1s",
+        "2s",
     ];
     assert_snapshot!("publish_unknown_stream", run(&server, &args).await.shown(&[]));
     // Had it been sent, it would come before this.

@@ -8,6 +8,7 @@ use tidewire::{
     async_nats::jetstream::{
         AckKind, Message,
         consumer::{PriorityPolicy, PullConsumer, pull},
+        context::CreateStreamErrorKind,
         stream,
     },
     wire,
@@ -26,7 +27,19 @@ async fn make_stream(nats: &Connection, name: &str, subjects: &str) {
         subjects: subjects.split(' ').map(str::to_owned).collect(),
         ..stream::Config::default()
     };
-    nats.jetstream().create_stream(config).await.unwrap();
+    create(nats, config).await;
+}
+
+/// Makes a stream. A cluster that has just begun, or elects a leader, may leave the first question unanswered.
+async fn create(nats: &Connection, config: stream::Config) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match nats.jetstream().create_stream(config.clone()).await {
+            Ok(_) => return,
+            Err(error) if error.kind() == CreateStreamErrorKind::TimedOut && Instant::now() < deadline => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// A consumer as a service makes it.
@@ -286,7 +299,7 @@ async fn a_stream_without_a_leader_is_named_and_the_others_are_shown() {
         num_replicas: 3,
         ..stream::Config::default()
     };
-    nats.jetstream().create_stream(kept).await.unwrap();
+    create(&nats, kept).await;
     durable(&nats, "KEPT", "shipping", "kept", &[]).await;
     let node = lost.trim_start_matches("node-").parse().unwrap();
     cluster.node_mut(node).kill().unwrap();

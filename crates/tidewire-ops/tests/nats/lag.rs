@@ -34,11 +34,11 @@ async fn make_stream(nats: &Connection, name: &str, subjects: &str) {
 async fn create(nats: &Connection, config: stream::Config) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        match nats.jetstream().create_stream(config.clone()).await {
-            Ok(_) => return,
-            Err(error) if error.kind() == CreateStreamErrorKind::TimedOut && Instant::now() < deadline => {}
-            Err(error) => panic!("{error}"),
-        }
+        let Err(error) = nats.jetstream().create_stream(config.clone()).await else {
+            return;
+        };
+        assert_eq!(error.kind(), CreateStreamErrorKind::TimedOut, "{error}");
+        assert!(Instant::now() < deadline, "{error}");
     }
 }
 

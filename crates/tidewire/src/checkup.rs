@@ -12,7 +12,12 @@ use futures_util::future::join_all;
 use tidewire_core::SubjectFilter;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::{metrics, start_error::StartError, stream::find, uncaptured::captured, wiring::Wiring};
+use crate::{
+    metrics,
+    start_error::StartError,
+    stream::{captured, find},
+    wiring::Wiring,
+};
 
 /// How often the client's state is read; it has nothing to await.
 const LOOK: Duration = Duration::from_millis(250);

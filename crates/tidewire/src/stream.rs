@@ -7,4 +7,4 @@ mod lookup;
 mod plan;
 
 pub(crate) use ensure::ensure;
-pub(crate) use lookup::{find, look_up, streams_overlapping, wait_for_subject};
+pub(crate) use lookup::{captured, find, look_up, streams_overlapping, wait_for_subject};

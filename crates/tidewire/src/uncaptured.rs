@@ -12,14 +12,16 @@ use std::{
     },
 };
 
-use async_nats::jetstream::stream::Config;
 use tidewire_core::SubjectFilter;
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
 };
 
-use crate::{connection::Connection, stream::find};
+use crate::{
+    connection::Connection,
+    stream::{captured, find},
+};
 
 /// The streams that capture less than a service sends to them. Who looks after the streams tells it, and who sends asks.
 #[derive(Clone, Debug, Default)]
@@ -83,14 +85,6 @@ impl Uncaptured {
         });
         timeout_at(deadline, over).await.is_ok()
     }
-}
-
-/// What a stream with these settings captures.
-pub(crate) fn captured(config: &Config) -> Vec<SubjectFilter> {
-    let subjects = config.subjects.iter();
-    subjects
-        .filter_map(|subject| SubjectFilter::parse(subject).ok())
-        .collect()
 }
 
 /// Asks whether the stream captures the subject; `None` where that is not told.

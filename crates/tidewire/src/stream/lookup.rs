@@ -37,6 +37,14 @@ pub(crate) async fn look_up(nats: &Connection, stream: &str) -> Result<Option<Fo
     }
 }
 
+/// What a stream with these settings captures.
+pub(crate) fn captured(config: &Config) -> Vec<SubjectFilter> {
+    let subjects = config.subjects.iter();
+    subjects
+        .filter_map(|subject| SubjectFilter::parse(subject).ok())
+        .collect()
+}
+
 /// What [`streams_overlapping`] asks.
 const NAMES: &str = "STREAM.NAMES";
 
@@ -80,13 +88,8 @@ pub(crate) async fn wait_for_subject(
             Err(StartError::JetStream(_)) if Instant::now() < deadline => None,
             found => found?,
         };
-        let covered = found.is_some_and(|found| {
-            let mut captured = found
-                .subjects
-                .iter()
-                .flat_map(|subject| SubjectFilter::parse(subject));
-            captured.any(|captured| captured.covers(filter))
-        });
+        let covered =
+            found.is_some_and(|found| captured(&found).iter().any(|captured| captured.covers(filter)));
         if covered {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, mem, time::Duration};
 use tidewire::{
     AskError, Connection, EncodeError, Extras, PublishError, Running, StartError, Subject, SubjectError,
     SubjectFilter,
-    async_nats::{HeaderMap, Message},
+    async_nats::{HeaderMap, Message, jetstream::stream::Config},
     prelude::*,
     wire,
 };
@@ -58,6 +58,17 @@ impl World {
     async fn overheard(&self) -> Overheard {
         let other = tidewire::connect(self.server.url()).await.unwrap();
         Overheard::of(other, &["orders.>", "queue.>"]).await
+    }
+
+    /// From now on the stream of payments captures those alone that failed; gives back what makes it whole again.
+    async fn stops_capturing(&self) -> Config {
+        let whole = stream(&self.nats, PAYMENTS).await.config;
+        let less = Config {
+            subjects: vec!["orders.payments.payment.failed.*".into()],
+            ..whole.clone()
+        };
+        self.nats.jetstream().update_stream(&less).await.unwrap();
+        whole
     }
 
     fn connections(&self) -> u64 {
@@ -212,9 +223,7 @@ async fn is_known(world: &World) {
 async fn a_stream_that_does_not_capture_the_subject() {
     let world = world("").await;
     let js = world.nats.jetstream();
-    let mut config = stream(&world.nats, PAYMENTS).await.config;
-    config.subjects = vec!["orders.payments.payment.failed.*".into()];
-    js.update_stream(&config).await.unwrap();
+    let whole = world.stops_capturing().await;
     is_known(&world).await;
     let mut overheard = world.overheard().await;
     let bus = world.payments.bus();
@@ -239,11 +248,10 @@ async fn a_stream_that_does_not_capture_the_subject() {
         payment_id: "f".into(),
     };
     bus.publish(&other).await.unwrap();
-    config.subjects.push("orders.payments.payment.processed.*".into());
     let late = processed("late");
     let (stored, ()) = tokio::join!(bus.publish(&late), async {
         assert_eq!(overheard.until_now(&world.nats).await.len(), 1, "the other one");
-        js.update_stream(&config).await.unwrap();
+        js.update_stream(&whole).await.unwrap();
     });
     assert_eq!(stored.unwrap().sequence, 2);
     assert_eq!(world.connections(), 1, "the connection was never lost");
@@ -253,13 +261,11 @@ async fn a_stream_that_does_not_capture_the_subject() {
 async fn a_stream_of_which_it_is_not_known_yet_that_it_does_not_capture_the_subject() {
     let world = world("").await;
     let js = world.nats.jetstream();
-    let mut config = stream(&world.nats, PAYMENTS).await.config;
-    config.subjects = vec!["orders.payments.payment.failed.*".into()];
     let (bus, event, heard) = (world.payments.bus(), processed("p"), processed("heard"));
     let other = tidewire::connect(world.server.url()).await.unwrap();
     let mut overheard = Overheard::of(other, &["orders.payments.payment.processed.heard"]).await;
     // Only the server knows: until the service looks it is sent, again and again with one id, and stored nowhere.
-    js.update_stream(&config).await.unwrap();
+    let whole = world.stops_capturing().await;
     let (unheard, told) = tokio::join!(
         soon(Duration::from_secs(16), "it is told", bus.publish(&event)),
         soon(Duration::from_secs(16), "it is told", bus.publish(&heard))
@@ -282,8 +288,7 @@ async fn a_stream_of_which_it_is_not_known_yet_that_it_does_not_capture_the_subj
         0,
         "and none is sent any more"
     );
-    config.subjects.push("orders.payments.payment.processed.*".into());
-    js.update_stream(&config).await.unwrap();
+    js.update_stream(&whole).await.unwrap();
     world.is_untouched().await;
 }
 
@@ -291,18 +296,12 @@ async fn a_stream_of_which_it_is_not_known_yet_that_it_does_not_capture_the_subj
 async fn a_stream_that_captures_the_subject_again_once_the_service_has_stopped() {
     let world = world("").await;
     let js = world.nats.jetstream();
-    let mut config = stream(&world.nats, PAYMENTS).await.config;
-    let whole = mem::replace(
-        &mut config.subjects,
-        vec!["orders.payments.payment.failed.*".into()],
-    );
-    js.update_stream(&config).await.unwrap();
+    let whole = world.stops_capturing().await;
     is_known(&world).await;
     // Whoever has a bus keeps it, and nobody looks after the stream any more.
     let bus = world.payments.bus();
     world.payments.stop().await.unwrap();
-    config.subjects = whole;
-    js.update_stream(&config).await.unwrap();
+    js.update_stream(&whole).await.unwrap();
     let published = soon(NAMED_WITHIN, "it is sent", bus.publish(&processed("p"))).await;
     assert_eq!(published.unwrap().sequence, 1);
 }
@@ -311,10 +310,8 @@ async fn a_stream_that_captures_the_subject_again_once_the_service_has_stopped()
 async fn a_stream_of_which_it_is_not_known_yet_that_another_one_has_the_subject() {
     let world = world("").await;
     let js = world.nats.jetstream();
-    let mut config = stream(&world.nats, PAYMENTS).await.config;
-    config.subjects = vec!["orders.payments.payment.failed.*".into()];
     let mut overheard = world.overheard().await;
-    js.update_stream(&config).await.unwrap();
+    let whole = world.stops_capturing().await;
     make_stream(&js, "OTHER", "orders.payments.payment.processed.*").await;
     let error = world.payments.bus().publish(&processed("p")).await.unwrap_err();
     assert!(matches!(error, PublishError::OtherStream { .. }), "{error}");
@@ -324,8 +321,7 @@ async fn a_stream_of_which_it_is_not_known_yet_that_another_one_has_the_subject(
     );
     assert_eq!(stored(&world.nats, "OTHER").await, 0, "and not stored");
     js.delete_stream("OTHER").await.unwrap();
-    config.subjects.push("orders.payments.payment.processed.*".into());
-    js.update_stream(&config).await.unwrap();
+    js.update_stream(&whole).await.unwrap();
     world.is_untouched().await;
 }
 

@@ -9,6 +9,7 @@ use tidewire_server::Server;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufStream, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    sync::Mutex,
 };
 
 use crate::{
@@ -24,11 +25,15 @@ async fn streams(nats: &Connection) -> Vec<String> {
     names
 }
 
+/// Benchmarks beside each other measure each other.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 /// So many messages take a busy machine longer than other verbs.
 const MEASURED_WITHIN: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 async fn what_is_measured_is_a_line_each_and_its_streams_are_gone() {
+    let _alone = ALONE.lock().await;
     let (server, _running) = world().await;
     let nats = connect(&server).await;
     let measuring = on(&server, &["bench", "--small", "--json"]);
@@ -80,6 +85,7 @@ async fn what_is_measured_is_a_line_each_and_its_streams_are_gone() {
 
 #[tokio::test]
 async fn a_person_sees_a_row_for_each_workload() {
+    let _alone = ALONE.lock().await;
     let (server, _running) = world().await;
     let measuring = on(&server, &["bench", "--small", "--only", "ask-1,publish"]);
     let ran = ended_within(MEASURED_WITHIN, measuring).await;
@@ -132,6 +138,7 @@ async fn through(mut client: TcpStream, upstream: TcpStream) -> std::io::Result<
 
 #[tokio::test]
 async fn a_server_on_another_machine_is_asked_about_first() {
+    let _alone = ALONE.lock().await;
     let (server, _running) = world().await;
     let (nats, url) = (connect(&server).await, far(&server).await);
     let there = |args: &[&str]| {
@@ -160,6 +167,7 @@ async fn a_server_on_another_machine_is_asked_about_first() {
 
 #[tokio::test]
 async fn what_was_made_is_removed_after_an_interrupt_too() {
+    let _alone = ALONE.lock().await;
     let (server, _running) = world().await;
     let nats = connect(&server).await;
     let mut child = on(&server, &["bench", "--only", "consume-64"]).spawn().unwrap();

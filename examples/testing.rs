@@ -30,7 +30,14 @@ struct Confirmed {
 }
 
 async fn confirm(pay: Ask<Pay>, done: Emit<Confirmed>, Event(e): Event<Placed>) -> Result<(), Failure> {
-    pay.ask(Pay { order: e.order }).await.or_reject()?;
+    if let Err(error) = pay.ask(Pay { order: e.order }).await {
+        let is_transient = error.is_transient();
+        return if is_transient {
+            Err(error).or_retry()
+        } else {
+            Err(error).or_reject()
+        };
+    }
     done.emit(Confirmed { order: e.order });
     Ok(())
 }

@@ -145,7 +145,8 @@ pub trait OrFail<T>: Sized {
         self.or_fail(Class::Reject)
     }
 
-    /// A business answer and no failure: the message is done, and a caller who waits hears `code`.
+    /// A business answer and no failure: the message is done, and a caller who waits hears `code`. What the handler
+    /// emitted is forgotten: one that has to tell of a no emits that and returns `Ok`.
     ///
     /// # Errors
     /// The answer.

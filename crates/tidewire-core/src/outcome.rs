@@ -177,7 +177,7 @@ mod tests {
             assert!(Outcome::CLASSES.contains(&outcome.class()), "{}", outcome.class());
         }
         // Those of what is not understood; `DecodeError::class` says which are which.
-        for class in ["malformed", "invalid", "incompatible"] {
+        for class in ["malformed", "invalid", "incompatible", "too_large", "corrupt"] {
             assert!(Outcome::CLASSES.contains(&class));
         }
     }

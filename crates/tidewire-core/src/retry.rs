@@ -82,13 +82,15 @@ impl Retry {
         }
     }
 
-    /// Runs of the handler in all, the first included; 12 by default, at least 1.
+    /// Runs of the handler in all, the first included; 12 by default, at least 1. A count is forgotten a day after it was
+    /// written, or later where the delays are longer: a service that is down for a weekend begins anew.
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = if attempts == 0 { 1 } else { attempts };
         self
     }
 
-    /// How long after the first failure another attempt may begin; without limit by default.
+    /// How long after the first failure another attempt may begin; without limit by default. The time goes on while a
+    /// breaker is open or the durable is paused.
     pub const fn max_time(mut self, time: Duration) -> Self {
         self.max_time = Some(time);
         self

@@ -43,7 +43,7 @@ impl Bus {
     ///
     /// # Errors
     /// [`PublishError`]; where [`is_transient`](PublishError::is_transient) says so, try again later. A second call is
-    /// a second event.
+    /// a second event, also where the first was stored and its confirmation got lost (`Unconfirmed`).
     pub async fn publish<E: FreeEvent>(&self, event: &E) -> Result<Stored, PublishError> {
         self.publish_with(event, Extras::default()).await
     }

@@ -1,4 +1,5 @@
-//! Looking after what a service stands on: its connection, and the streams that it declares.
+//! Looking after what a service stands on: its connection, the streams that it declares, and whether its durables are
+//! held back.
 //!
 //! What a consumer lacks its puller finds out by itself. A service that only publishes has nobody else to ask.
 
@@ -7,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::connection::State;
+use async_nats::{connection::State, jetstream::consumer::Info};
 use futures_util::future::join_all;
 use tidewire_core::SubjectFilter;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -25,8 +26,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How often where a stream lacks something.
 const SOON: Duration = Duration::from_millis(500);
-/// At how many looks once it is looked whether somebody paused a consumer: who pauses by `tidewire pause` tells at once.
-const PAUSES_EACH: u32 = 12;
+/// At how many looks once it is looked whether a durable is held back: who pauses it by `tidewire pause` tells at once.
+const DURABLES_EACH: u32 = 12;
 /// How long an answer about a consumer is awaited.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 /// The names of the causes.
@@ -110,7 +111,7 @@ impl Checkup {
                 for (stream, sent) in &self.streams {
                     self.stream(stream, sent, &mut unanswered).await;
                 }
-                self.pauses(looks.is_multiple_of(PAUSES_EACH)).await;
+                self.durables(looks.is_multiple_of(DURABLES_EACH)).await;
                 looks = looks.wrapping_add(1);
             }
             tokio::select! {
@@ -203,40 +204,60 @@ impl Checkup {
         unanswered.remove(&cause);
     }
 
-    /// Looks at the durables that are said to be paused, or at `all` of them.
-    async fn pauses(&self, all: bool) {
+    /// Looks at the durables that are said to be held back, or at `all` of them.
+    async fn durables(&self, all: bool) {
         let health = &self.wiring.health;
         let known = health.degraded();
         for (durable, consumers) in &self.consumers {
-            let name = paused(durable);
-            if !all && !known.contains_key(&name) {
+            let (paused, full) = (paused(durable), full(durable));
+            if !all && !known.contains_key(&paused) && !known.contains_key(&full) {
                 continue;
             }
-            let mut is_paused = Some(false);
-            for (stream, consumer) in consumers {
-                match self.is_paused(stream, consumer).await {
-                    Some(false) => {}
-                    other => is_paused = other.or(is_paused.filter(|is_paused| *is_paused)),
-                }
+            let looks = consumers
+                .iter()
+                .map(|(stream, consumer)| self.consumer(stream, consumer));
+            let looks = join_all(looks).await;
+            match any(&looks, |info| info.paused) {
+                Some(true) => health.degrades(&paused, pause_text(durable)),
+                Some(false) => health.goes_on(&paused),
+                None => {}
             }
-            match is_paused {
-                Some(true) => health.degrades(&name, pause_text(durable)),
-                Some(false) => health.goes_on(&name),
+            match any(&looks, is_full) {
+                Some(true) => {
+                    let text = full_text(durable);
+                    if !known.contains_key(&full) {
+                        tracing::warn!("{text}");
+                    }
+                    health.degrades(&full, text);
+                }
+                Some(false) => health.goes_on(&full),
                 None => {}
             }
         }
     }
 
     /// `None` where it is not known.
-    async fn is_paused(&self, stream: &str, consumer: &str) -> Option<bool> {
+    async fn consumer(&self, stream: &str, consumer: &str) -> Option<Info> {
         let js = self.wiring.sender.connection().jetstream();
         let looking = async {
             let stream = js.get_stream_no_info(stream).await.ok()?;
-            Some(stream.consumer_info(consumer).await.ok()?.paused)
+            stream.consumer_info(consumer).await.ok()
         };
         // Boxed: the client's futures are large.
         timeout(ANSWERED_WITHIN, Box::pin(looking)).await.ok().flatten()
     }
+}
+
+/// Whether it is so of any of a durable's consumers; `None` where that is not known.
+fn any(looks: &[Option<Info>], is_so: fn(&Info) -> bool) -> Option<bool> {
+    let of_any = looks.iter().flatten().any(is_so);
+    (of_any || looks.iter().all(Option::is_some)).then_some(of_any)
+}
+
+/// Whether so many of its messages are not settled that the server gives it no more.
+fn is_full(info: &Info) -> bool {
+    let most = usize::try_from(info.config.max_ack_pending).unwrap_or(usize::MAX);
+    info.num_ack_pending >= most
 }
 
 /// The name under which a paused durable is shown.
@@ -246,4 +267,15 @@ pub(crate) fn paused(durable: &str) -> String {
 
 pub(crate) fn pause_text(durable: &str) -> String {
     format!("the durable `{durable}` is paused by an operator; `tidewire resume` ends it")
+}
+
+fn full(durable: &str) -> String {
+    format!("full-{durable}")
+}
+
+fn full_text(durable: &str) -> String {
+    format!(
+        "the durable `{durable}` is given nothing more: as many of its messages wait for another attempt as the server lets \
+         wait; see in the log or by `tidewire lag` why they fail, and it goes on as they are settled"
+    )
 }

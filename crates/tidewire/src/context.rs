@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// Where a durable handler of the service works a command of the context, the context has a second stream, its queue. It
 /// has the same settings but its own age.
 ///
+/// Nobody can delete its messages or purge them, and the server never lets go of that: `deny_delete` and `deny_purge` are
+/// set, also on a stream that exists. It refuses what is new when it is full, and gives single messages directly.
+///
 /// Settings that are not given are the stream's: its own where it exists, else the default named at each. Settings may
 /// grow from one version of a service to the next; one that would shrink what is kept is refused at the start.
 #[derive(Clone, Debug)]

@@ -68,6 +68,17 @@ impl Health {
         self.put(cause, &what.into(), Some(Instant::now() + lasting));
     }
 
+    /// What a start waits for is not there yet.
+    pub(crate) fn awaits(&self, cause: &str, what: impl FnOnce() -> String) {
+        if self.lock().causes.contains_key(cause) {
+            return;
+        }
+        let what = what();
+        tracing::info!(cause, "waiting: {what}");
+        let cause_now = Cause { what, until: None };
+        self.change(|state| state.causes.insert(cause.to_owned(), cause_now));
+    }
+
     fn put(&self, cause: &str, what: &str, until: Option<Instant>) {
         let now = Cause {
             what: what.to_owned(),
@@ -143,7 +154,8 @@ impl Health {
         let mut causes = state.causes();
         match state.phase {
             Phase::Starting => {
-                let text = "the service waits for what it needs; its log says for what";
+                let text =
+                    "the service has not started yet; what it waits for is another cause or in its log";
                 causes.insert("starting".into(), text.into());
             }
             Phase::Stopping => {

@@ -38,7 +38,7 @@
 //! goes out through arguments too, [`Emit`], [`Ask`] and [`Dispatch`]. The framework acks a message after its effect is done, and
 //! delivers it again where it was not.
 //!
-//! Features, all off by default: `zstd` compresses what is large (`Service::compress_above`) and reads what is compressed,
+//! Features, all off by default: `otlp` exports traces (`telemetry::otlp`), `zstd` compresses what is large (`Service::compress_above`) and reads what is compressed,
 //! `msgpack` and `protobuf` are for data that is not JSON ([`Codec`]).
 
 mod ask;

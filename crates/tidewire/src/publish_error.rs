@@ -151,7 +151,8 @@ impl PublishError {
         }
     }
 
-    /// Whether the same publish may succeed later.
+    /// Whether the same publish may succeed later. After [`PublishError::Unconfirmed`] it may also be stored twice: a second
+    /// `publish` is a second event, with an id of its own.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,

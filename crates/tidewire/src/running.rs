@@ -92,7 +92,7 @@ impl Running {
     }
 
     /// How often each handler of this instance came to which end since it started: `handled`, `declined`, `failed`,
-    /// `unavailable`, `rejected`, `panicked`, `timed_out`, `malformed`, `invalid` or `incompatible`. Handlers are called as their
+    /// `unavailable`, `rejected`, `panicked`, `timed_out`, `malformed`, `invalid`, `incompatible`, `too_large` or `corrupt`. Handlers are called as their
     /// consumers are, `<service>__<name>`.
     pub fn tally(&self) -> Tally {
         self.wiring.counter.tally()
@@ -109,13 +109,16 @@ impl Running {
     ///   try
     /// - `subscription-<subject>`: this user may not hear what the declaration says
     /// - `dead-letters`: what cannot be handled cannot be stored either and stays where it is
+    /// - `parking-<durable>`: a durable that is ordered by key cannot begin
     /// - `panicked`: a part of the service has ended
     pub fn not_ready(&self) -> BTreeMap<String, String> {
         self.wiring.health.causes()
     }
 
-    /// What is held back while the service is ready: `breaker-<name>`, which is open, and `paused-<durable>`. A pause that
-    /// was not made by `tidewire pause` is seen within a minute.
+    /// What is held back while the service is ready: `breaker-<name>`, which is open; `paused-<durable>`;
+    /// `full-<durable>`, of which so many messages wait for another attempt that the server gives it no more; and
+    /// `parking-<durable>`, of which a key waits that cannot be parked or read. A durable that is full, and a pause that was
+    /// not made by `tidewire pause`, are seen within a minute.
     pub fn degraded(&self) -> BTreeMap<String, String> {
         self.wiring.health.degraded()
     }

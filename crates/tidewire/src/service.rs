@@ -316,7 +316,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     ///
     /// What breaks it is `invalid`: a dead letter at once, or an error answer that is not to be tried again. An older
     /// version is held against its own type's schema, or else against that of the version to which it is patched. Off by
-    /// default: the type refuses what it cannot hold in any case, and the check reads each message a second time.
+    /// default: the type already rejects what it cannot represent, and the check costs a second pass over each message.
     /// Handlers of [`Any`](crate::Any), [`Raw`](crate::extract::Raw) and [`Json`](crate::extract::Json) have no schema.
     pub fn validate_received(mut self) -> Self {
         self.validates_received = true;
@@ -324,7 +324,8 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     }
 
     /// How long what has begun may take to finish when the service is stopped; 25 seconds by default, five less than
-    /// Kubernetes gives.
+    /// Kubernetes gives. Ten more are for what is cut off then to be given back: set `terminationGracePeriodSeconds: 40`
+    /// where that matters.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self

@@ -118,6 +118,16 @@ pub enum StartError {
         /// How long was waited.
         within: Duration,
     },
+    /// No stream has a subject in common with the filter of a durable.
+    #[error(
+        "{needs} needs `{filter}`, and no stream captures such a subject; start the services that declare the events before this one"
+    )]
+    NothingMatches {
+        /// The handler.
+        needs: String,
+        /// Its filter.
+        filter: String,
+    },
     /// There is no queue for a durable command that the service sends.
     #[error(
         "the service sends the durable command `{command}`, and within {within:?} no stream {stream} captured `{filter}`; \

@@ -200,7 +200,7 @@ impl<H, T> Durable<H, T> {
     }
 
     /// What follows from errors of type `E`, wherever they are in the chain of sources: before the policy, and before
-    /// what the handler said of the error. Of several rules the first that matches wins.
+    /// what the handler said of the error; a decline is no error. Of several rules the first that matches wins.
     pub fn on_error<E: StdError + 'static>(self, then: Then) -> Self {
         self.on_error_if(|_: &E| true, then)
     }

@@ -16,7 +16,7 @@ use crate::{error::CliError, output::Output, span::span};
 /// alone. Exits with 1 where one was not handled.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Publish each message to its own subject again, for every reader of it, under a new id
+    /// Publish each message to its own subject again, for every reader of it; its envelope keeps its id
     #[arg(long)]
     to_subject: bool,
     /// At most N a second

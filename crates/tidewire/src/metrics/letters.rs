@@ -7,16 +7,18 @@ use tidewire_core::Outcome;
 
 use super::{ByWord, DEAD_LETTERS, ERROR_EVENTS, RETRIES};
 
-/// Why a message is a dead letter: what came of its last attempt, or what kept it from one.
-const CLASSES: [&str; 10] = [
+/// Why a message is a dead letter: what came of its last attempt, or, by the last three, what kept it from one.
+const CLASSES: [&str; 12] = [
+    "unavailable",
     "rejected",
-    "exhausted",
     "panicked",
     "timed_out",
     "malformed",
     "invalid",
     "incompatible",
-    "unavailable",
+    "too_large",
+    "corrupt",
+    "exhausted",
     "crashed",
     "poison",
 ];
@@ -80,5 +82,17 @@ impl Errors {
     /// One was `stored`; `refused` by the stream; or `dropped`, because more came than could be sent.
     pub(crate) fn count(&self, outcome: &str) {
         self.0.count(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_attempt_that_is_the_last_may_come_to_is_a_class_of_dead_letters() {
+        let (ends, _others) = CLASSES.split_at(CLASSES.len() - 3);
+        // `failed` is tried again, and `exhausted` in the end.
+        assert_eq!(FAILURES.split_first(), Some((&"failed", ends)));
     }
 }

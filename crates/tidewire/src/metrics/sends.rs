@@ -11,13 +11,15 @@ use super::{ByWord, OTHER, SENT};
 use crate::{ask::AskError, publish_error::PublishError, sender::Stored};
 
 /// Why an event or a durable command was not stored.
-const NOT_STORED: [&str; 7] = [
+const NOT_STORED: [&str; 9] = [
     "encode",
     "not_permitted",
     "no_stream",
+    "no_queue",
     "other_stream",
     "full",
     "too_large",
+    "refused",
     "unconfirmed",
 ];
 /// Why a request has no answer.

@@ -1,6 +1,6 @@
 //! Making ready what the durables of a service need.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tidewire_core::{ContextName, Manifest, Quality, Retry, Start, wire};
 use tokio::sync::Mutex;
@@ -16,6 +16,7 @@ use crate::{
     },
     election::Patience,
     error_events::ErrorEvents,
+    health::Health,
     inbox::Inbox,
     letters::Letters,
     metrics,
@@ -90,7 +91,7 @@ pub(super) async fn prepare(
         let Carrier::Durable(terms) = &route.carrier else {
             continue;
         };
-        let sources = sources(nats, route).await?;
+        let sources = sources(nats, &wiring.health, route).await?;
         for stream in sources.keys() {
             let config = find(nats, stream).await?;
             replicas = replicas.max(config.map_or(1, |config| config.num_replicas));
@@ -274,7 +275,7 @@ impl Shared<'_> {
 
 /// The streams that feed a durable, with the subjects that it reads there. A wide filter does not mean the queues, whose
 /// commands are for those who work them.
-async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError> {
+async fn sources(nats: &Connection, health: &Health, route: &Route) -> Result<Sources, StartError> {
     let needs = format!("the durable `{}`", route.name);
     let mut sources = Sources::new();
     if let Some(filter) = &route.filter {
@@ -288,17 +289,15 @@ async fn sources(nats: &Connection, route: &Route) -> Result<Sources, StartError
             sources.insert(stream, vec![filter.clone()]);
         }
         if sources.is_empty() {
-            return Err(StartError::NotFed {
+            return Err(StartError::NothingMatches {
                 needs,
                 filter: filter.clone(),
-                stream: "of any name".into(),
-                within: Duration::ZERO,
             });
         }
         return Ok(sources);
     }
     for (stream, filter) in queue::sources_of(route) {
-        wait_for_subject(nats, &stream, &filter, &needs).await?;
+        wait_for_subject(nats, health, &stream, &filter, &needs).await?;
         sources.entry(stream).or_default().push(filter.to_string());
     }
     Ok(sources)

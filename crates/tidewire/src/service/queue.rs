@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidewire_core::{ContextName, Manifest, MessageName, MessageType, SubjectFilter, wire};
 
 use super::{Service, check::filter_of};
-use crate::{connection::Connection, route::Route, start_error::StartError, stream::wait_for_subject};
+use crate::{
+    connection::Connection, health::Health, route::Route, start_error::StartError, stream::wait_for_subject,
+};
 
 /// The filter of all messages of a command in its queue.
 pub(super) fn queue_filter_of(command: MessageType) -> Option<SubjectFilter> {
@@ -69,6 +71,7 @@ pub(super) fn problems<S>(service: &Service<S>) -> Vec<String> {
 pub(super) async fn are_kept<S>(
     service: &Service<S>,
     nats: &Connection,
+    health: &Health,
     manifest: &Manifest,
 ) -> Result<(), StartError> {
     let kept: BTreeSet<_> = manifest
@@ -85,7 +88,7 @@ pub(super) async fn are_kept<S>(
         }
         let context = name.context_name();
         let needs = format!("the durable command `{name}`, which the service sends,");
-        wait_for_subject(nats, &context.queue_stream_name(), &filter, &needs)
+        wait_for_subject(nats, health, &context.queue_stream_name(), &filter, &needs)
             .await
             .map_err(|error| match error {
                 StartError::NotFed {

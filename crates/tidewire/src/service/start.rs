@@ -100,8 +100,8 @@ async fn start_all<S>(
             ensure(&nats, &context.queue(), &stream, queue, &manifest.service).await?;
         }
     }
-    sent_events_are_kept(&service, &nats, &manifest).await?;
-    queue::are_kept(&service, &nats, &manifest).await?;
+    sent_events_are_kept(&service, &nats, &health, &manifest).await?;
+    queue::are_kept(&service, &nats, &health, &manifest).await?;
     if service.sizes.claim_check_above.is_some() {
         for (stream, context) in check::sent_to(&service) {
             objects::ensure(&nats, &stream, &context).await?;
@@ -273,6 +273,7 @@ async fn requests_are_free<S>(
 async fn sent_events_are_kept<S>(
     service: &Service<S>,
     nats: &Connection,
+    health: &Health,
     manifest: &Manifest,
 ) -> Result<(), StartError> {
     let kept: BTreeSet<_> = manifest
@@ -286,7 +287,7 @@ async fn sent_events_are_kept<S>(
         };
         if !kept.contains(&filter.to_string()) {
             let stream = stream_of(contract.name);
-            wait_for_subject(nats, &stream, &filter, "what the service emits").await?;
+            wait_for_subject(nats, health, &stream, &filter, "what the service emits").await?;
         }
     }
     Ok(())

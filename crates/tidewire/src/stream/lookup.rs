@@ -9,7 +9,7 @@ use tidewire_core::{SubjectFilter, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use super::api::ask;
-use crate::{connection::Connection, start_error::StartError};
+use crate::{connection::Connection, health::Health, start_error::StartError};
 
 /// How long a start waits for the streams of other services, which may be starting at the same moment.
 const FED_WITHIN: Duration = Duration::from_secs(10);
@@ -73,15 +73,16 @@ pub(crate) async fn streams_overlapping(nats: &Connection, filter: &str) -> Resu
 }
 
 /// Waits until `stream` captures all of `filter`, as it will once the service that declares the event, or works the command, has started.
-/// `needs` says who needs it, for the error.
+/// `needs` says who needs it, for the error and for `health`.
 pub(crate) async fn wait_for_subject(
     nats: &Connection,
+    health: &Health,
     stream: &str,
     filter: &SubjectFilter,
     needs: &str,
 ) -> Result<(), StartError> {
+    let cause = format!("stream-{stream}");
     let deadline = Instant::now() + FED_WITHIN;
-    let mut said = false;
     loop {
         let found = match find(nats, stream).await {
             // A leader is being elected, say.
@@ -91,6 +92,7 @@ pub(crate) async fn wait_for_subject(
         let covered =
             found.is_some_and(|found| captured(&found).iter().any(|captured| captured.covers(filter)));
         if covered {
+            health.recovers(&cause);
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -101,10 +103,9 @@ pub(crate) async fn wait_for_subject(
                 within: FED_WITHIN,
             });
         }
-        if !said {
-            tracing::info!(%stream, %filter, "waiting until a service declares what {needs} needs");
-            said = true;
-        }
+        health.awaits(&cause, || {
+            format!("{stream} does not capture `{filter}` yet, which {needs} needs; start the service that keeps its context")
+        });
         sleep(PAUSE).await;
     }
 }

@@ -3,10 +3,19 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidewire::{Running, async_nats::Client, prelude::*, wire};
+use tidewire::{
+    Running,
+    async_nats::{
+        Client,
+        jetstream::consumer::{FromConsumer, pull::Config as PullConfig},
+    },
+    prelude::*,
+    wire,
+};
 
 use crate::support::{
-    PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, kept, payments, processed, quiet, server,
+    PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept, payments, processed,
+    quiet, server,
 };
 
 const CONSUMER: &str = "shipping__note";
@@ -81,9 +90,7 @@ async fn handled_once_each(client: &Client, world: &World, count: usize) {
     assert!(kept(client).await.is_empty());
     let info = consumer(client, PAYMENTS, CONSUMER).await;
     assert_eq!(info.delivered.consumer_sequence, count as u64, "each came once");
-    let errors = crate::support::jetstream(client)
-        .get_stream(wire::ERRORS_STREAM)
-        .await;
+    let errors = jetstream(client).get_stream(wire::ERRORS_STREAM).await;
     let told = errors.map_or(0, |stream| stream.cached_info().state.messages);
     assert_eq!(told, 0, "a pause is no failure");
 }
@@ -171,4 +178,49 @@ async fn a_pause_for_a_time_ends_by_itself() {
     );
     handled_once_each(&client, &world, 1).await;
     eventually("it is shown no more", async || running.degraded().is_empty()).await;
+}
+
+async fn limit_waiting(client: &Client, most: i64) {
+    let config = consumer(client, PAYMENTS, CONSUMER).await.config;
+    let config = PullConfig {
+        durable_name: config.durable_name.clone(),
+        max_ack_pending: most,
+        ..PullConfig::try_from_consumer_config(config).unwrap()
+    };
+    let stream = jetstream(client).get_stream(PAYMENTS).await.unwrap();
+    stream.update_consumer(config).await.unwrap();
+}
+
+/// The server gives nothing more to a consumer of which so many messages wait for another attempt.
+#[tokio::test]
+async fn a_durable_of_which_as_many_wait_as_may_is_named() {
+    async fn fail(_: Event<PaymentProcessed>) -> Result<(), Failure> {
+        Err(std::io::Error::other("not today")).or_retry()
+    }
+    let server = server();
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let hours = Retry::fixed(Duration::from_secs(3600));
+    let shipping = Service::new("shipping", "1.0.0").on(durable("note", fail).retry(hours));
+    let shipping = shipping.start(connect(&server).await).await.unwrap();
+    limit_waiting(&client, 5).await;
+    for key in 0..7 {
+        payments.bus().publish(&processed(key.to_string())).await.unwrap();
+    }
+    eventually("five wait", async || {
+        let info = consumer(&client, PAYMENTS, CONSUMER).await;
+        info.num_ack_pending == 5 && info.num_pending == 2
+    })
+    .await;
+    // A durable that is held back is looked at every five seconds, the others once a minute.
+    pause(&client, 3600.0).await;
+    eventually("it is named", async || {
+        shipping.degraded().contains_key("full-note")
+    })
+    .await;
+    assert!(shipping.not_ready().is_empty());
+    resume(&client).await;
+    assert!(!shipping.degraded().contains_key("paused-note"));
+    limit_waiting(&client, 100).await;
+    eventually("it goes on", async || shipping.degraded().is_empty()).await;
 }

@@ -20,6 +20,7 @@ use tokio::{
 };
 
 pub(super) use admission::{Admission, Admitted, GROUP};
+pub(super) use lanes::Waiting;
 pub(crate) use lease::Lease;
 pub(crate) use parking::Parking;
 pub(super) use term::{Seat, Term};
@@ -112,7 +113,7 @@ impl Ordered {
     /// One term: it begins with nothing in hand, and ends when nothing is in hand any more.
     async fn serve(&mut self, term: &Arc<Term>) {
         let cause = parking_cause(&self.work);
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::new(self.work.waiting.clone());
         let (tell, mut errands) = unbounded_channel();
         match self.parking.begin().await {
             Ok(found) => {

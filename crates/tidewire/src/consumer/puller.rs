@@ -255,7 +255,7 @@ impl Puller {
             awake_at = now;
             let (held, open) = (self.work.held(), self.work.desk.gate.is_open());
             if !open
-                && held == 0
+                && self.work.is_idle()
                 && let Some(pull) = self.demand.one()
                 && let Err(error) = self.ask(inbox, pull).await
             {

@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     desk::Desk,
     in_hand::InHand,
-    ordered::{Event, Events},
+    ordered::{Event, Events, Waiting},
     say::Fate,
     settle::Job,
 };
@@ -24,6 +24,9 @@ use crate::{crew::Crew, wiring::Wiring};
 
 /// What a handler is taken to need before the first was measured.
 const FIRST_GUESS: Duration = Duration::from_millis(500);
+
+/// So many messages of a durable that is ordered by key may be in hand, most of which wait for others of their key.
+const MOST_IN_LANES: usize = 4096;
 
 /// What the pullers of one durable share: its limits hold for all of its streams, and for its replays too.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub(crate) struct Work {
     typical: Arc<AtomicU64>,
     /// Where it is told what comes and what has run, if the durable is ordered by key.
     order: Option<UnboundedSender<Event>>,
+    /// How many of those in hand wait for others of their key.
+    pub(super) waiting: Waiting,
 }
 
 impl Work {
@@ -82,6 +87,7 @@ impl Work {
             ack_wait,
             typical,
             order,
+            waiting: Waiting::default(),
         }
     }
 
@@ -107,20 +113,42 @@ impl Work {
         }
     }
 
-    /// Messages that wait or run.
+    /// Messages that wait for a place or run; of a durable that is ordered by key those too that wait for others of their
+    /// key, as soon as they are many: a slow key must neither keep others from coming nor fill the memory.
     pub(super) fn held(&self) -> usize {
-        match self.order {
-            // Most of them wait for others of their key.
-            Some(_) => self.in_hand.len(),
-            None => self.crew.len(),
+        match (&self.order, self.in_hand.len()) {
+            (Some(_), all) if all < MOST_IN_LANES => all.saturating_sub(self.waiting.len()),
+            (Some(_), all) => all,
+            (None, _) => self.crew.len(),
         }
     }
 
-    /// Returns once at most `most` messages wait or run.
-    pub(super) async fn at_most(&self, most: usize) {
+    /// Whether nothing is in hand at all.
+    pub(super) fn is_idle(&self) -> bool {
         match self.order {
-            Some(_) => self.in_hand.at_most(most).await,
-            None => self.crew.at_most(most).await,
+            Some(_) => self.in_hand.len() == 0,
+            None => self.crew.len() == 0,
+        }
+    }
+
+    /// Returns once at most `most` messages are [held](Self::held).
+    pub(super) async fn at_most(&self, most: usize) {
+        if self.order.is_none() {
+            return self.crew.at_most(most).await;
+        }
+        loop {
+            let changed = self.waiting.changed();
+            if self.held() <= most {
+                return;
+            }
+            let in_hand = match self.in_hand.len() {
+                0..MOST_IN_LANES => most + self.waiting.len(),
+                _ => MOST_IN_LANES - 1,
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.in_hand.at_most(in_hand) => {}
+            }
         }
     }
 

@@ -162,8 +162,12 @@ impl Seen {
         self.0.lock().unwrap().len()
     }
 
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
     pub(crate) fn sorted(&self) -> Vec<String> {
-        let mut seen = self.0.lock().unwrap().clone();
+        let mut seen = self.all();
         seen.sort();
         seen
     }

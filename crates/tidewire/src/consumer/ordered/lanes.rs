@@ -2,17 +2,26 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tidewire_core::lane::{Effect, Input, Lane};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::consumer::settle::Job;
 
+/// How many messages wait in lanes, for whoever decides how many more may come: what waits for another one of its key
+/// takes no room from other keys.
+#[derive(Clone, Debug, Default)]
+pub(in crate::consumer) struct Waiting(Arc<(AtomicUsize, Notify)>);
+
 /// Every lane that is not open, with what waits in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lanes {
+    waiting: Waiting,
     keys: HashMap<Arc<str>, Entry>,
     /// When which lane wakes; the number tells lanes apart that wake together.
     timers: BTreeMap<(Instant, u64), Arc<str>>,
@@ -27,6 +36,33 @@ struct Entry {
     waiting: VecDeque<Job>,
 }
 
+impl Waiting {
+    pub(in crate::consumer) fn len(&self) -> usize {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Returns when more wait or fewer, from the moment of the call.
+    pub(in crate::consumer) fn changed(&self) -> impl Future<Output = ()> + '_ {
+        self.0.1.notified()
+    }
+
+    fn change(&self, before: usize, after: usize) {
+        let count = &self.0.0;
+        match after.checked_sub(before) {
+            Some(0) => return,
+            Some(more) => count.fetch_add(more, Ordering::Relaxed),
+            None => count.fetch_sub(before - after, Ordering::Relaxed),
+        };
+        self.0.1.notify_waiters();
+    }
+}
+
+impl Entry {
+    fn waiting(&self) -> usize {
+        self.waiting.len() + usize::from(self.first.is_some())
+    }
+}
+
 /// What is to be done outside the lanes.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -36,9 +72,19 @@ pub(super) enum Order {
 }
 
 impl Lanes {
+    pub(super) fn new(waiting: Waiting) -> Self {
+        Self {
+            waiting,
+            keys: HashMap::new(),
+            timers: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
     /// Carries out what follows from `input`; `job` is the message that came, or the one that is to run again.
     pub(super) fn step(&mut self, name: &Arc<str>, input: Input, job: Option<Job>) -> Vec<Order> {
         let entry = self.keys.entry(name.clone()).or_default();
+        let before = entry.waiting();
         let (lane, effect) = entry.lane.step(input);
         let (mut came, mut orders) = (job, Vec::new());
         if matches!(input, Input::Again(_)) {
@@ -62,11 +108,13 @@ impl Lanes {
             Effect::Fetch => orders.push(Order::Fetch(name.clone())),
             Effect::Nothing => {}
         }
-        match lane {
-            Lane::Open => drop(self.keys.remove(name)),
+        if matches!(lane, Lane::Parked { .. }) {
             // It is fetched again: its place is in the stream.
-            Lane::Parked { .. } => entry.first = None,
-            _ => {}
+            entry.first = None;
+        }
+        self.waiting.change(before, entry.waiting());
+        if lane == Lane::Open {
+            self.keys.remove(name);
         }
         if let Some(delay) = sleep {
             self.next += 1;
@@ -93,5 +141,12 @@ impl Lanes {
             orders.extend(self.step(&name, Input::Awake, None));
         }
         orders
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        let all = self.keys.values().map(Entry::waiting).sum();
+        self.waiting.change(all, 0);
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! $ cargo run --example testing
 //! a paid order is confirmed
-//! an unpaid order is rejected, and nothing is emitted
+//! an unpaid order is tried again, and nothing is emitted
 //! ```
 #![expect(clippy::print_stdout, reason = "its output is what it shows")]
 
@@ -30,14 +30,7 @@ struct Confirmed {
 }
 
 async fn confirm(pay: Ask<Pay>, done: Emit<Confirmed>, Event(e): Event<Placed>) -> Result<(), Failure> {
-    if let Err(error) = pay.ask(Pay { order: e.order }).await {
-        let is_transient = error.is_transient();
-        return if is_transient {
-            Err(error).or_retry()
-        } else {
-            Err(error).or_reject()
-        };
-    }
+    pay.ask(Pay { order: e.order }).await?;
     done.emit(Confirmed { order: e.order });
     Ok(())
 }
@@ -61,7 +54,7 @@ async fn main() {
     let declining = Ask::answering(move |_| Err(no_cover.clone()));
     let (emit, emitted) = Emit::recording();
     let outcome = confirm(declining, emit, placed()).await;
-    assert!(outcome.is_err_and(|failure| *failure.class() == Class::Reject));
+    assert!(outcome.is_err_and(|failure| matches!(failure.class(), Class::Retry(_))));
     assert_eq!(emitted.take(), []);
-    println!("an unpaid order is rejected, and nothing is emitted");
+    println!("an unpaid order is tried again, and nothing is emitted");
 }

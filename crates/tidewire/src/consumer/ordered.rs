@@ -2,13 +2,14 @@
 
 mod admission;
 mod baton;
+mod errands;
 mod lane_of;
 mod lanes;
 mod lease;
 mod parking;
 mod term;
 
-use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_nats::Subject;
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use futures_util::future::join_all;
 use tidewire_core::lane::Input;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::{Instant, sleep, sleep_until},
+    time::{sleep, sleep_until},
 };
 
 pub(super) use admission::{Admission, Admitted, GROUP};
@@ -25,19 +26,20 @@ pub(crate) use lease::Lease;
 pub(crate) use parking::Parking;
 pub(super) use term::{Seat, Term};
 
-use self::lanes::{Lanes, Order};
+use self::{
+    errands::{Errand, run_errands},
+    lanes::{Lanes, Order},
+};
 use super::{
     puller::Puller,
-    say::{Fate, Said},
+    say::Fate,
     settle::{Job, send},
     work::Work,
 };
-use crate::{health::Health, wiring::Wiring};
+use crate::wiring::Wiring;
 
 /// Between two terms of one instance: another one that waits is first.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Between two tries to park a message, or to fetch a parked one.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is told to the one task that keeps the order of a durable.
 #[derive(Debug)]
@@ -57,12 +59,6 @@ pub(super) enum Event {
 /// What is told, in its order.
 #[derive(Debug)]
 pub(crate) struct Events(pub(super) UnboundedReceiver<Event>);
-
-/// What the one task that parks and fetches is told.
-enum Errand {
-    Park(Box<Job>),
-    Fetch(Arc<str>),
-}
 
 /// A durable that is ordered by key, as one instance takes part in it.
 pub(crate) struct Ordered {
@@ -211,89 +207,6 @@ fn carry_out(orders: Vec<Order>, work: &Work, tell: &UnboundedSender<Errand>) {
             Order::Park(job) => tell.send(Errand::Park(job)),
             Order::Fetch(lane) => tell.send(Errand::Fetch(lane)),
         };
-    }
-}
-
-impl Errand {
-    fn lane(&self) -> Option<&Arc<str>> {
-        match self {
-            Self::Park(job) => job.seat.as_ref().map(|seat| &seat.lane),
-            Self::Fetch(lane) => Some(lane),
-        }
-    }
-}
-
-/// Parks and fetches, one message after the other: so those of a key keep their order, and on three replicas no two
-/// publishes expect the same sequence of the term at once, of which the server would refuse one. What cannot be done waits,
-/// and what is of the same key behind it; other keys go on.
-async fn run_errands(
-    errands: &mut UnboundedReceiver<Errand>,
-    parking: &Arc<Parking>,
-    term: &Arc<Term>,
-    work: &Work,
-    health: &Health,
-) {
-    let cause = parking_cause(work);
-    let (mut due, mut later): (VecDeque<Errand>, VecDeque<Errand>) = Default::default();
-    let mut again_at = Instant::now();
-    loop {
-        if due.is_empty() {
-            tokio::select! {
-                biased;
-                () = sleep_until(again_at), if !later.is_empty() => due.append(&mut later),
-                errand = errands.recv() => match errand {
-                    Some(errand) => due.push_back(errand),
-                    None => return std::future::pending().await,
-                },
-            }
-        }
-        let Some(errand) = due.pop_front() else {
-            continue;
-        };
-        let Some(lane) = errand.lane().cloned() else {
-            continue;
-        };
-        if later.iter().any(|waiting| waiting.lane() == Some(&lane)) {
-            later.push_back(errand);
-            continue;
-        }
-        let done = match &errand {
-            Errand::Park(job) => parking
-                .store(job, &lane)
-                .await
-                .map(|new| Event::Stored(lane.clone(), new)),
-            Errand::Fetch(_) => parking
-                .fetch(&lane, term, &work.in_hand)
-                .await
-                .map(|job| Event::Fetched(lane.clone(), job.map(Box::new))),
-        };
-        match done {
-            Ok(event) => {
-                if let Errand::Park(job) = errand {
-                    tracing::trace!(target: "tidewire::walk", "parked");
-                    // It is kept: its own stream may let it go.
-                    drop(job.say(Said::Ack, &work.desk).await);
-                }
-                work.tell(event);
-                if due.is_empty() && later.is_empty() {
-                    health.goes_on(&cause);
-                }
-            }
-            Err(error) => {
-                let what = format!(
-                    "a message cannot be parked, or a parked one not be read; its key waits: {error}"
-                );
-                tracing::warn!(durable = work.desk.durable(), key = &*lane, "{what}");
-                health.degrades(&cause, what);
-                if later.is_empty() {
-                    again_at = Instant::now() + AGAIN;
-                }
-                later.push_back(errand);
-            }
-        }
-        if term.is_over() {
-            return std::future::pending().await;
-        }
     }
 }
 

@@ -14,8 +14,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 pub(super) const SILENCE: Duration = Duration::from_millis(10_500);
 /// What the server says of a request whose bytes do not suffice for the next message.
 pub(super) const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
-/// The most messages in hand, those included that wait for their turn; more only where more than half as many run at
-/// once.
+/// The most messages in hand, those included that wait for a place; more only where more than half as many run at once.
 const MOST: usize = 2048;
 
 /// Decides how many messages to ask for: enough to keep the handlers busy, no more than can be begun soon, and never

@@ -336,7 +336,7 @@ impl Puller {
                         self.wiring.health.recovers(&self.cause());
                     }
                 }
-                () = work.at_most(held / 2), if held > 0 => {}
+                () = work.eases(held), if !work.is_idle() => {}
                 () = work.desk.gate.opens(), if !open => {}
             }
         }

@@ -25,7 +25,7 @@ use crate::{crew::Crew, wiring::Wiring};
 /// What a handler is taken to need before the first was measured.
 const FIRST_GUESS: Duration = Duration::from_millis(500);
 
-/// So many messages of a durable that is ordered by key may be in hand, most of which wait for others of their key.
+/// From so many messages of a durable that is ordered by key in hand on none are asked for, though few of them can run.
 const MOST_IN_LANES: usize = 4096;
 
 /// What the pullers of one durable share: its limits hold for all of its streams, and for its replays too.
@@ -39,7 +39,7 @@ pub(crate) struct Work {
     typical: Arc<AtomicU64>,
     /// Where it is told what comes and what has run, if the durable is ordered by key.
     order: Option<UnboundedSender<Event>>,
-    /// How many of those in hand wait for others of their key.
+    /// How many of those in hand cannot run now, because keys are ordered.
     pub(super) waiting: Waiting,
 }
 
@@ -113,8 +113,8 @@ impl Work {
         }
     }
 
-    /// Messages that wait for a place or run; of a durable that is ordered by key those too that wait for others of their
-    /// key, as soon as they are many: a slow key must neither keep others from coming nor fill the memory.
+    /// Messages that wait for a place or run; of a durable that is ordered by key all, as soon as they are many: a slow key
+    /// must neither keep others from coming nor fill the memory.
     pub(super) fn held(&self) -> usize {
         match (&self.order, self.in_hand.len()) {
             (Some(_), all) if all < MOST_IN_LANES => all.saturating_sub(self.waiting.len()),
@@ -131,11 +131,21 @@ impl Work {
         }
     }
 
-    /// Returns once at most `most` messages are [held](Self::held).
-    pub(super) async fn at_most(&self, most: usize) {
+    /// Returns once half of what is in hand is done, `held` messages being [held](Self::held): then more may be asked for.
+    pub(super) async fn eases(&self, held: usize) {
         if self.order.is_none() {
-            return self.crew.at_most(most).await;
+            return self.crew.at_most(held / 2).await;
         }
+        let all = self.in_hand.len();
+        tokio::select! {
+            () = self.runnable(held / 2), if held > 0 => {}
+            // Few may run whose bytes are all that may be in hand.
+            () = self.in_hand.at_most(all / 2) => {}
+        }
+    }
+
+    /// Returns once at most `most` messages are [held](Self::held), of a durable that is ordered by key.
+    async fn runnable(&self, most: usize) {
         loop {
             let changed = self.waiting.changed();
             if self.held() <= most {
@@ -143,7 +153,7 @@ impl Work {
             }
             let in_hand = match self.in_hand.len() {
                 0..MOST_IN_LANES => most + self.waiting.len(),
-                _ => MOST_IN_LANES - 1,
+                _ => most.max(MOST_IN_LANES - 1),
             };
             tokio::select! {
                 () = changed => {}

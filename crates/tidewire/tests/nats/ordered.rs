@@ -1,5 +1,6 @@
 //! Events of one key one after the other, over all instances.
 
+mod backlog;
 mod parked;
 
 use std::{
@@ -20,8 +21,8 @@ use tokio::sync::watch;
 use crate::{
     replays::replay_to,
     support::{
-        PAYMENTS, PaymentProcessed, Seen, connect, eventually, jetstream, kept, kept_reach, payments,
-        processed, quiet, server,
+        PAYMENTS, PaymentProcessed, connect, eventually, jetstream, kept, kept_reach, payments, processed,
+        quiet, server,
     },
 };
 
@@ -407,50 +408,4 @@ async fn a_replayed_letter_takes_its_turn_in_the_lane_of_its_key() {
             .any(|(_, number, well)| *number > 0 && !well)
     );
     running.stop().await.unwrap();
-}
-
-/// What comes of one key is held up; of the others nothing is.
-#[derive(Clone)]
-struct Dam(watch::Sender<bool>, Seen);
-
-async fn pass(State(dam): State<Dam>, Event(paid): Event<PaymentProcessed>) {
-    if paid.payment_id == "slow" {
-        dam.0.subscribe().wait_for(|open| *open).await.unwrap();
-    }
-    dam.1.note(format!("{} {}", paid.payment_id, paid.note));
-}
-
-/// Of two that may run at once one is slow, and has far more events than are asked for at a time.
-#[tokio::test]
-async fn a_slow_key_with_a_long_backlog_keeps_no_other_waiting() {
-    let (server, dam) = (server(), Dam(watch::Sender::new(false), Seen::default()));
-    let client = connect(&server).await;
-    let payments = payments().start(client.clone()).await.unwrap();
-    let post = async |key: &str, number: usize| {
-        let mut paid = processed(key);
-        paid.note = format!("{number:04}");
-        payments.bus().publish(&paid).await.unwrap();
-    };
-    for number in 0..1_000 {
-        post("slow", number).await;
-    }
-    for number in 0..20 {
-        post("quick", number).await;
-        post("other", number).await;
-    }
-    let durable = durable("book", pass).ordered_by_key().concurrency(2);
-    let service = Service::new("ledger", "1.0.0").state(dam.clone()).on(durable);
-    let _running = service.start(connect(&server).await).await.unwrap();
-    dam.1.reaches(40).await;
-    assert!(dam.1.sorted().iter().all(|seen| !seen.starts_with("slow")));
-    dam.0.send_replace(true);
-    dam.1.reaches(1_040).await;
-    all_quiet(&client).await;
-    let slow: Vec<_> = dam
-        .1
-        .all()
-        .into_iter()
-        .filter(|seen| seen.starts_with("slow"))
-        .collect();
-    assert!(slow.len() == 1_000 && slow.is_sorted(), "{slow:?}");
 }

@@ -231,7 +231,12 @@ async fn bytes_need_a_filter_and_a_stream() {
     let service = Service::new("bridge", "1.0.0").state(Seen::default());
     let service = service.on(durable("raw", note_raw).filter("$KV.>"));
     let started = service.start(connect(&server).await).await;
-    assert!(matches!(started.unwrap_err(), StartError::NotFed { .. }));
+    let error = started.unwrap_err();
+    assert!(matches!(error, StartError::NothingMatches { .. }));
+    assert!(
+        error.to_string().contains("the durable `raw` needs `$KV.>`"),
+        "{error}"
+    );
 }
 
 /// A body that is no JSON and one that does not fit are told apart, and neither ends the consumer.

@@ -13,8 +13,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::consumer::settle::Job;
 
-/// How many messages wait in lanes, for whoever decides how many more may come: what waits for another one of its key
-/// takes no room from other keys.
+/// How many messages of lanes are in hand that cannot run now, for whoever decides how many more may come: what waits for
+/// another one of its key, or for its delay, or to be parked, takes no room from other keys.
 #[derive(Clone, Debug, Default)]
 pub(in crate::consumer) struct Waiting(Arc<(AtomicUsize, Notify)>);
 
@@ -59,7 +59,11 @@ impl Waiting {
 
 impl Entry {
     fn waiting(&self) -> usize {
-        self.waiting.len() + usize::from(self.first.is_some())
+        let leaving = match self.lane {
+            Lane::Parked { leaving, .. } => leaving,
+            _ => 0,
+        };
+        self.waiting.len() + usize::from(self.first.is_some()) + leaving
     }
 }
 

@@ -1,4 +1,5 @@
-//! Every block of every page is compiled, run or compared with the file that it is from.
+//! The blocks of the pages are compiled, run or compared with the file that they are from; what is neither Rust, nor a
+//! command, nor from a file is a form to fill in, such as lines of a Cargo.toml, and nobody compares it.
 //!
 //! Blocks of Rust are doc tests of this crate. `<!-- from PATH -->` before a block says that its lines stand in that file in
 //! this order; a line `…` stands for what is left out. What the command prints is compared by the tests of `tidewire-cli`.

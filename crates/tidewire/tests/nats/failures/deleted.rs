@@ -20,7 +20,10 @@ use crate::{
 
 /// How soon a service goes on.
 const SOON: Duration = Duration::from_secs(15);
+/// An instance takes 2,048 in hand at the most.
 const BACKLOG: usize = 5_000;
+/// Where keys are ordered it asks for as many again until 4,096 are in hand.
+const BACKLOG_IN_LANES: usize = 9_000;
 /// So many are handled when it happens.
 const HANDLED: usize = 200;
 const KEYS: usize = 40;
@@ -97,6 +100,7 @@ struct Worker {
     client: Client,
     stream: &'static str,
     consumer: &'static str,
+    backlog: usize,
     /// The subject and the body of the message with a number.
     message: fn(usize) -> (String, Bytes),
 }
@@ -133,6 +137,7 @@ impl Worker {
             client,
             stream: PAYMENTS,
             consumer: "ledger__book",
+            backlog: BACKLOG,
             message: event,
         }
     }
@@ -150,7 +155,10 @@ impl Worker {
 
     async fn in_order(client: Client) -> Self {
         let durable = durable("book", note).concurrency(AT_ONCE).ordered_by_key();
-        Self::of_payments(client, |ledger| ledger.on(durable)).await
+        Self {
+            backlog: BACKLOG_IN_LANES,
+            ..Self::of_payments(client, |ledger| ledger.on(durable)).await
+        }
     }
 
     async fn of_a_queue(client: Client) -> Self {
@@ -165,6 +173,7 @@ impl Worker {
             client,
             stream: QUEUE,
             consumer: "carrier__book",
+            backlog: BACKLOG,
             message: command,
         }
     }
@@ -184,10 +193,9 @@ impl Worker {
 
     /// Gives it a backlog, and returns amid the work: thousands wait, and tens are in hand.
     async fn is_amid_its_work(&self) {
-        self.publish(0..BACKLOG).await;
+        self.publish(0..self.backlog).await;
         eventually("some are handled", async || self.ran.len() >= HANDLED).await;
         let info = consumer(&self.client, self.stream, self.consumer).await;
-        // An instance takes 2,048 in hand at the most.
         assert!(
             info.num_pending > 2_000 && info.num_ack_pending >= 10,
             "{} wait, and {} are in hand",
@@ -198,7 +206,7 @@ impl Worker {
 
     async fn all_is_handled(&self) {
         eventually("every number is handled", async || {
-            self.ran.len() >= BACKLOG && self.ran.numbers().len() == BACKLOG
+            self.ran.len() >= self.backlog && self.ran.numbers().len() == self.backlog
         })
         .await;
         quiet(&self.client, self.stream, self.consumer).await;
@@ -241,8 +249,8 @@ impl Worker {
         assert!(deleted.elapsed() < SOON, "{:?}", deleted.elapsed());
         js.create_stream(config).await.unwrap();
         let back = Instant::now();
-        self.publish([BACKLOG]).await;
-        eventually("what came then is handled", async || self.ran.has(BACKLOG)).await;
+        self.publish([self.backlog]).await;
+        eventually("what came then is handled", async || self.ran.has(self.backlog)).await;
         assert!(back.elapsed() < SOON, "{:?}", back.elapsed());
         quiet(&self.client, self.stream, self.consumer).await;
         eventually("it is ready", async || self.running.not_ready().is_empty()).await;

@@ -60,34 +60,35 @@ pub(crate) struct Report {
 impl Health {
     /// Something is wrong; an error is logged when it begins.
     pub(crate) fn ails(&self, cause: &str, what: impl Into<String>) {
-        self.put(cause, &what.into(), None);
+        self.fails(cause, &what.into(), None);
     }
 
     /// Something is wrong that is not looked at again: without a new word it is forgotten after `lasting`.
     pub(crate) fn ails_for(&self, lasting: Duration, cause: &str, what: impl Into<String>) {
-        self.put(cause, &what.into(), Some(Instant::now() + lasting));
+        self.fails(cause, &what.into(), Some(Instant::now() + lasting));
     }
 
     /// What a start waits for is not there yet.
-    pub(crate) fn awaits(&self, cause: &str, what: impl FnOnce() -> String) {
-        if self.lock().causes.contains_key(cause) {
-            return;
+    pub(crate) fn awaits(&self, cause: &str, what: &str) {
+        if self.begins(cause, what, None) {
+            tracing::info!(cause, "waiting: {what}");
         }
-        let what = what();
-        tracing::info!(cause, "waiting: {what}");
-        let cause_now = Cause { what, until: None };
-        self.change(|state| state.causes.insert(cause.to_owned(), cause_now));
     }
 
-    fn put(&self, cause: &str, what: &str, until: Option<Instant>) {
+    fn fails(&self, cause: &str, what: &str, until: Option<Instant>) {
+        if self.begins(cause, what, until) {
+            tracing::error!(cause, "{what}");
+        }
+    }
+
+    /// Whether the cause was not there before.
+    fn begins(&self, cause: &str, what: &str, until: Option<Instant>) -> bool {
         let now = Cause {
             what: what.to_owned(),
             until,
         };
         let before = self.change(|state| state.causes.insert(cause.to_owned(), now));
-        if before.is_none_or(|before| before.is_over()) {
-            tracing::error!(cause, "{what}");
-        }
+        before.is_none_or(|before| before.is_over())
     }
 
     /// It is well again.

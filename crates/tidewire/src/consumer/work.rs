@@ -116,10 +116,12 @@ impl Work {
     /// Messages that wait for a place or run; of a durable that is ordered by key all, as soon as they are many: a slow key
     /// must neither keep others from coming nor fill the memory.
     pub(super) fn held(&self) -> usize {
-        match (&self.order, self.in_hand.len()) {
-            (Some(_), all) if all < MOST_IN_LANES => all.saturating_sub(self.waiting.len()),
-            (Some(_), all) => all,
-            (None, _) => self.crew.len(),
+        if self.order.is_none() {
+            return self.crew.len();
+        }
+        match self.in_hand.len() {
+            all @ 0..MOST_IN_LANES => all.saturating_sub(self.waiting.len()),
+            all => all,
         }
     }
 

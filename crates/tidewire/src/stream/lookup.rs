@@ -82,6 +82,9 @@ pub(crate) async fn wait_for_subject(
     needs: &str,
 ) -> Result<(), StartError> {
     let cause = format!("stream-{stream}");
+    let text = format!(
+        "{stream} does not capture `{filter}` yet, which {needs} needs; start the service that keeps its context"
+    );
     let deadline = Instant::now() + FED_WITHIN;
     loop {
         let found = match find(nats, stream).await {
@@ -103,9 +106,7 @@ pub(crate) async fn wait_for_subject(
                 within: FED_WITHIN,
             });
         }
-        health.awaits(&cause, || {
-            format!("{stream} does not capture `{filter}` yet, which {needs} needs; start the service that keeps its context")
-        });
+        health.awaits(&cause, &text);
         sleep(PAUSE).await;
     }
 }

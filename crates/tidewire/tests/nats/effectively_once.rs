@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::{
     Running, StartError,
-    async_nats::{Client, HeaderMap, HeaderValue, jetstream::stream},
+    async_nats::{Client, HeaderMap, HeaderValue},
     extract::IdempotencyKey,
     prelude::*,
 };
 
 use crate::support::{
-    PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, payments,
-    processed, quiet, server,
+    PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, limit_messages,
+    payments, processed, quiet, server,
 };
 
 const PARCELS: &str = "ORDERS__SHIPPING";
@@ -107,23 +107,14 @@ async fn what_is_on_record_and_not_sent_is_sent_later() {
     let shipping = shipping(&seen, &client).await;
     payments.bus().publish(&processed("first")).await.unwrap();
     eventually("it is shipped", async || parcels(&client).await == 1).await;
-    let js = jetstream(&client);
-    let limit = async |messages: i64| {
-        let stream = js.get_stream(PARCELS).await.unwrap();
-        let config = stream::Config {
-            max_messages: messages,
-            ..stream.cached_info().config.clone()
-        };
-        js.update_stream(config).await.unwrap();
-    };
-    limit(1).await;
+    limit_messages(&client, PARCELS, 1).await;
     payments.bus().publish(&processed("second")).await.unwrap();
     // A stream that is full is no fault of the message: it waits in hand, and nothing is spent on it.
     eventually("it was tried", async || {
         shipping.tally()["shipping__ship"].contains_key("unavailable")
     })
     .await;
-    limit(-1).await;
+    limit_messages(&client, PARCELS, -1).await;
     quiet(&client, PAYMENTS, "shipping__ship").await;
     assert_eq!((parcels(&client).await, seen.len()), (2, 2));
 }

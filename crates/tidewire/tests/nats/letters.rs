@@ -18,7 +18,7 @@ use tidewire::{
 
 use crate::support::{
     Charge, Gateway, Kept, PAYMENTS, PaymentProcessed, Seen, connect, consumer, eventually, jetstream, kept,
-    kept_reach, log, payments, processed, quiet, server,
+    kept_reach, limit_messages, log, payments, processed, quiet, server,
 };
 
 /// How soon a service says that it cannot store its letters, and how soon they arrive once it can.
@@ -275,13 +275,7 @@ async fn fail_until_mended(
 }
 
 async fn limit_letters(client: &Client, messages: i64) {
-    let js = jetstream(client);
-    let stream = js.get_stream(wire::DLQ_STREAM).await.unwrap();
-    let config = stream::Config {
-        max_messages: messages,
-        ..stream.cached_info().config.clone()
-    };
-    js.update_stream(config).await.unwrap();
+    limit_messages(client, wire::DLQ_STREAM, messages).await;
 }
 
 /// Found by `crash workers`: between the decision and its record a process may die, or the record be refused.

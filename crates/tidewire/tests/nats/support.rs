@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use tidewire::{
     async_nats::{
         Client,
-        jetstream::{self, stream::Stream},
+        jetstream::{
+            self,
+            stream::{self, Stream},
+        },
     },
     dead_letter::Record,
     prelude::*,
@@ -38,6 +41,16 @@ pub(crate) fn jetstream(client: &Client) -> jetstream::Context {
 }
 
 /// The state of a stream's consumer.
+/// From now on the stream takes so many messages, or any number by -1.
+pub(crate) async fn limit_messages(client: &Client, name: &str, most: i64) {
+    let js = jetstream(client);
+    let config = stream::Config {
+        max_messages: most,
+        ..js.get_stream(name).await.unwrap().cached_info().config.clone()
+    };
+    js.update_stream(config).await.unwrap();
+}
+
 pub(crate) async fn consumer(client: &Client, stream: &str, name: &str) -> jetstream::consumer::Info {
     let stream = jetstream(client)
         .get_stream(stream)

@@ -1,9 +1,7 @@
 //! Far more events of one key than may run.
 
-use tidewire::async_nats::jetstream::stream;
-
 use super::*;
-use crate::support::Seen;
+use crate::support::{Seen, limit_messages};
 
 /// What comes of one key is held up; of the others nothing is.
 #[derive(Clone)]
@@ -104,25 +102,10 @@ async fn a_long_backlog_that_cannot_be_parked_stops_no_other_and_is_named() {
         .stop()
         .await
         .unwrap();
-    let js = jetstream(&client);
-    let limit = async |most: i64| {
-        let found = js
-            .get_stream("TW_LEDGER")
-            .await
-            .unwrap()
-            .cached_info()
-            .config
-            .clone();
-        let config = stream::Config {
-            max_messages: most,
-            ..found
-        };
-        js.update_stream(config).await.unwrap();
-    };
     world.fails("k0", 0, Fails::Retry(1));
     publish(&client, 1, 500).await;
     // The term's own record, and a few of the five hundred.
-    limit(10).await;
+    limit_messages(&client, "TW_LEDGER", 10).await;
     let running = patient(&world).start(connect(&server).await).await.unwrap();
     eventually("it is named", async || {
         running.degraded().contains_key("parking-book")
@@ -132,7 +115,7 @@ async fn a_long_backlog_that_cannot_be_parked_stops_no_other_and_is_named() {
     eventually("the other key is handled", async || world.of("k1").len() == 20).await;
     // One after the other they find room as those before them are done, and it was not waited for that.
     assert!(world.of("k0").len() < 250);
-    limit(-1).await;
+    limit_messages(&client, "TW_LEDGER", -1).await;
     eventually("the first is handled", async || world.of("k0").len() == 520).await;
     assert_eq!(world.of("k0"), (0..520).collect::<Vec<_>>());
     all_quiet(&client).await;

@@ -24,14 +24,14 @@ impl Report {
     /// Begins the table.
     pub(crate) fn begin() -> Self {
         println!(
-            "| {:<9} | {:<64} | {:>8} | {:>8} | {:>7} | {:>9} | {:>8} | {:>7} | {:<6} |",
+            "| {:<9} | {:<72} | {:>8} | {:>8} | {:>7} | {:>9} | {:>8} | {:>7} | {:<6} |",
             "part", "what was done", "messages", "handled", "letters", "discarded", "runs", "seconds", ""
         );
         let line = |width| "-".repeat(width);
         println!(
             "|{}|{}|{}|{}|{}|{}|{}|{}|{}|",
             line(11),
-            line(66),
+            line(74),
             format_args!("{}:", line(9)),
             format_args!("{}:", line(9)),
             format_args!("{}:", line(8)),
@@ -73,7 +73,7 @@ impl Report {
         let seconds = self.row_began.elapsed().as_secs_f64();
         let verdict = if faults.is_empty() { "ok" } else { "BROKEN" };
         println!(
-            "| {part:<9} | {what:<64} | {:>8} | {:>8} | {:>7} | {:>9} | {:>8} | {seconds:>7.1} | {verdict:<6} |",
+            "| {part:<9} | {what:<72} | {:>8} | {:>8} | {:>7} | {:>9} | {:>8} | {seconds:>7.1} | {verdict:<6} |",
             sums.stored, sums.handled, sums.letters, sums.discarded, sums.runs
         );
         let named = faults

@@ -229,9 +229,14 @@ fn as_told<H, T>(durable: Durable<H, T>, options: &Options, noted: Noted) -> Dur
         .retry(Retry::fixed(Duration::from_millis(100)).max_attempts(options.attempts))
         .on_error::<Unwanted>(Then::Discard)
         .layer(noted);
-    match (options.ordered, options.once) {
-        (true, _) => durable.ordered_by_key(),
-        (false, true) => durable.effectively_once(),
-        (false, false) => durable,
+    let durable = if options.once {
+        durable.effectively_once()
+    } else {
+        durable
+    };
+    if options.ordered {
+        durable.ordered_by_key()
+    } else {
+        durable
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) posted: Posted,
     replicas: usize,
     /// Whether each message is to have one effect.
-    once: bool,
+    pub(crate) once: bool,
     /// Whether the data of every effect are stored beside it.
     claims: bool,
     way: Way,

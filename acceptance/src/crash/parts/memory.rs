@@ -16,8 +16,15 @@ const MOST_KIB: u64 = 64 << 10;
 const QUIET_WITHIN: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
-    let world = World::alone().await?;
-    world.post(scale.pick(1_000_000, 50_000), |_| Kind::Fine).await?;
+    let many = scale.pick(1_000_000, 50_000);
+    behind_a_slow_one(report, World::alone().await?, many, "a backlog").await?;
+    // No more than a few thousand are in hand, however long it is.
+    let ordered = World::alone().await?.ordered();
+    behind_a_slow_one(report, ordered, scale.pick(200_000, 20_000), "a backlog, by key").await
+}
+
+async fn behind_a_slow_one(report: &mut Report, world: World, many: usize, what: &str) -> Outcome {
+    world.post(many, |_| Kind::Fine).await?;
     let slow = Options {
         concurrency: 64,
         takes: Duration::from_millis(5),
@@ -32,7 +39,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     let fault = (most > MOST_KIB).then(|| format!("{most} KiB, and {MOST_KIB} are promised"));
     report.row(
         "memory",
-        &format!("a backlog; the worker had at most {} MiB", most >> 10),
+        &format!("{what}; the worker had at most {} MiB", most >> 10),
         &books,
         fault,
     );

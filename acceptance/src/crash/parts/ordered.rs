@@ -46,17 +46,22 @@ const STANDS_STILL: Duration = Duration::from_secs(3);
 const LEADS_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
-    workers_killed(report, scale).await?;
+    let ordered = async || Ok::<_, Box<dyn Error>>(World::alone().await?.ordered());
+    workers_killed(report, ordered().await?, scale).await?;
+    workers_killed(report, ordered().await?.once(), scale).await?;
     at_every_step(report, scale).await?;
     stand_still(report, scale).await?;
-    server_killed(report, scale).await?;
+    if scale.pick(true, false) {
+        server_killed(report, ordered().await?, scale).await?;
+    }
+    server_killed(report, ordered().await?.once(), scale).await?;
     leader_killed(report, scale).await
 }
 
 /// A worker and its name.
 type Named = (String, Worker);
 
-fn options(world: &World) -> Options {
+pub(super) fn options(world: &World) -> Options {
     Options {
         // A lease lasts a second.
         ack_wait: Duration::from_secs(6),
@@ -107,9 +112,8 @@ async fn end(
     Ok(())
 }
 
-async fn workers_killed(report: &mut Report, scale: Scale) -> Outcome {
+async fn workers_killed(report: &mut Report, world: World, scale: Scale) -> Outcome {
     let kills = scale.times(40, 4);
-    let world = World::alone().await?.ordered();
     let (load, workers, stuck) = begin(&world).await?;
     let mut workers = Vec::from(workers);
     let mut while_parked = 0;
@@ -138,7 +142,10 @@ async fn workers_killed(report: &mut Report, scale: Scale) -> Outcome {
     ];
     report.row(
         "ordered",
-        &format!("{kills} × SIGKILL of either of two; {waiting} parked, and nobody works"),
+        &format!(
+            "{kills} × SIGKILL of either of two{}; {waiting} parked, and nobody works",
+            said_once(&world)
+        ),
         &middle,
         faults.into_iter().flatten(),
     );
@@ -212,8 +219,12 @@ async fn leader(world: &World, is_it: impl Fn(&str) -> bool) -> Result<String, B
     }
 }
 
-async fn server_killed(report: &mut Report, scale: Scale) -> Outcome {
-    let world = World::alone().await?.ordered();
+/// Whether its workers say besides that each message has one effect.
+fn said_once(world: &World) -> &'static str {
+    if world.once { ", once each" } else { "" }
+}
+
+async fn server_killed(report: &mut Report, world: World, scale: Scale) -> Outcome {
     killed_under(report, world, scale.times(40, 2), "the server", async |world| {
         // So long the load runs between two deaths.
         sleep(Duration::from_millis(fastrand::u64(500..3_000))).await;
@@ -257,7 +268,10 @@ async fn killed_under(
         while_parked += u32::from(kill(&mut world).await?);
     }
     load.stop().await;
-    let what = format!("{kills} × SIGKILL of {whom}, {while_parked} while some were parked");
+    let what = format!(
+        "{kills} × SIGKILL of {whom}{}, {while_parked} while some were parked",
+        said_once(&world)
+    );
     end(
         report,
         &world,

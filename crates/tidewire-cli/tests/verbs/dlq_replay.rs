@@ -1,6 +1,8 @@
 //! The ways of `tidewire dlq replay`: to the handler alone or to the subject, and how fast.
 
 use std::{
+    fs::{File, OpenOptions},
+    io::Read,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,13 +11,17 @@ use std::{
 };
 
 use insta::assert_snapshot;
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
 use tidewire::{Running, dead_letter::Act, prelude::*};
 use tidewire_server::Server;
 use tokio::sync::mpsc;
 
 use crate::{
     letters::{Service as Hearing, World, failed},
-    run::run,
+    run::{on, run},
     services::{PaymentProcessed, connect, payments},
 };
 
@@ -181,4 +187,55 @@ async fn no_more_letters_go_in_a_second_than_the_rate() {
             .await
             .shown(&[])
     );
+}
+
+/// The two ends of a terminal of 80 columns: what draws it, and what a program writes to.
+fn terminal() -> (File, File) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let path = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
+    let line = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&line, size).unwrap();
+    (screen.into(), line)
+}
+
+#[tokio::test]
+async fn a_terminal_shows_how_far_it_is_and_nothing_of_it_remains() {
+    let world = World::start().await;
+    for sequence in 1..=3 {
+        world.letter(&failed(sequence, "metrics.cpu")).await;
+    }
+    Hearing::start(&world).await.always(Act::Handled);
+    let (mut screen, line) = terminal();
+    let mut replay = on(&world.server, &["dlq", "replay", "--all", "--yes", "--rate", "2"]);
+    replay.env("TERM", "xterm").stderr(line);
+    let drawn = tokio::task::spawn_blocking(move || {
+        let (mut drawn, mut part) = (Vec::new(), [0; 1024]);
+        // Once the last one that writes to it is gone, reading is an error on Linux and the end elsewhere.
+        while let Ok(length @ 1..) = screen.read(&mut part) {
+            drawn.extend_from_slice(&part[..length]);
+        }
+        String::from_utf8(drawn).unwrap()
+    });
+    let replaying = replay.spawn().unwrap().wait_with_output();
+    // Its end of the terminal.
+    drop(replay);
+    let ran = tokio::time::timeout(BOUND, replaying).await.unwrap().unwrap();
+    assert!(
+        ran.status.success() && ran.stdout.ends_with(b"3 of 3 are done\n"),
+        "{ran:?}"
+    );
+    let drawn = tokio::time::timeout(BOUND, drawn).await.unwrap().unwrap();
+    for state in ["1/3 ", "2/3 "] {
+        assert!(drawn.contains(state) && drawn.contains(" left"), "{drawn:?}");
+    }
+    let remains = drawn.rsplit(['\r', '\n']).next();
+    assert_eq!(remains, Some("\u{1b}[2K"), "{drawn:?}");
 }

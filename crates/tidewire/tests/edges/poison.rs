@@ -36,6 +36,17 @@ pub(crate) struct Letter {
     pub(crate) record: Record,
 }
 
+/// Publishes until what is published now is handled.
+pub(crate) async fn flows(bus: &Bus, has: impl Fn(String) -> bool) {
+    let mut number = 0;
+    within(GOES_ON_WITHIN, "new ones are handled", async || {
+        number += 1;
+        bus.publish(&processed(format!("new-{number}"))).await.unwrap();
+        (1..=number).any(|number| has(format!("new-{number}")))
+    })
+    .await;
+}
+
 pub(crate) async fn letters(nats: &Connection) -> Vec<Letter> {
     let js = nats.jetstream();
     let Ok(stream) = js.get_stream(wire::DLQ_STREAM).await else {
@@ -151,6 +162,11 @@ async fn many_among_many_for_two_durables() {
         if number % 20 == 10 {
             publish_raw(server.port(), SUBJECT, ALL[number / 20 % ALL.len()], PAYLOAD);
         }
+    }
+    let poisoned = Instant::now();
+    for seen in [&first, &second] {
+        flows(&bus, |key| seen.has(&key)).await;
+        assert!(poisoned.elapsed() < GOES_ON_WITHIN, "{:?}", poisoned.elapsed());
     }
     // Twice the ack wait: what was in hand of the other service when the client died comes again after it.
     for (seen, consumer) in [(&first, "shipping__note"), (&second, "billing__bill")] {

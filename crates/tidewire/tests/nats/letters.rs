@@ -411,6 +411,7 @@ async fn a_full_dead_letter_stream_loses_nothing() {
 /// Somebody else's stream has the subjects of the one that is gone: it cannot be made again before they are free.
 #[tokio::test]
 async fn a_dead_letter_stream_that_cannot_be_made_again_loses_nothing() {
+    log::begin();
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();
@@ -437,11 +438,16 @@ async fn a_dead_letter_stream_that_cannot_be_made_again_loses_nothing() {
     assert_eq!(info.num_ack_pending, 1, "it stays where it is");
     let repaired = Instant::now();
     js.delete_stream("OTHER").await.unwrap();
-    kept_reach(&client, 1).await;
+    let letters = kept_reach(&client, 1).await;
     assert!(repaired.elapsed() < SOON, "{:?}", repaired.elapsed());
     quiet(&client, PAYMENTS, "shipping__note").await;
     eventually("it is ready", async || shipping.not_ready().is_empty()).await;
     assert_eq!(seen.sorted(), ["reject 1"], "it did not run again");
+    let lines = logged(&letters);
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("ERROR") && lines[0].contains("cause=\"dead-letters\""),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]

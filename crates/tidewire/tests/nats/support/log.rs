@@ -11,7 +11,7 @@ use tracing::{
     span,
 };
 
-/// From now on all lines are kept.
+/// From now on all lines are kept, each after its level.
 pub(crate) fn begin() {
     drop(kept());
 }
@@ -54,7 +54,7 @@ impl Subscriber for Lines {
                 write!(self.0, "{field}={value:?} ").unwrap();
             }
         }
-        let mut line = Line(String::new());
+        let mut line = Line(format!("{} ", event.metadata().level()));
         event.record(&mut line);
         kept().push(line.0);
     }

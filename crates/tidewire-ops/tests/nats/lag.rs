@@ -176,6 +176,26 @@ async fn a_message_that_waits_for_its_next_attempt_is_the_oldest() {
 }
 
 #[tokio::test]
+async fn what_was_delivered_again_is_counted_until_it_is_settled() {
+    let server = Server::start().unwrap();
+    let nats = connect(&server).await;
+    make_stream(&nats, "EVENTS", "event.>").await;
+    let consumer = durable(&nats, "EVENTS", "shipping", "ship", &["event.a.*"]).await;
+    publish(&nats, "event.a.1", 5).await;
+    for message in &fetch(&consumer, 3).await[1..] {
+        message.ack_with(AckKind::Nak(None)).await.unwrap();
+    }
+    let again = fetch(&consumer, 2).await;
+    let before = read(&nats).await;
+    for (settled, redelivered) in [(0, 2), (1, 1), (2, 0)] {
+        ack(&again[..settled]).await;
+        let (lag, _) = since(&nats, &before).await;
+        let counts = (lag[0].pending, lag[0].unacknowledged, lag[0].redelivered);
+        assert_eq!(counts, (2, 3 - settled, redelivered), "{settled}");
+    }
+}
+
+#[tokio::test]
 async fn rates_are_of_the_messages_that_match() {
     let server = Server::start().unwrap();
     let nats = connect(&server).await;

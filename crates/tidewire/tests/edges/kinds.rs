@@ -329,7 +329,8 @@ pub(crate) async fn it_handles_a_letter_again(place: &Place) {
     .await;
     seen.note("mended");
     let letter = letters(&place.operator).await.remove(0);
-    replay(&place.operator, &letter, "clerk", "mend").await;
+    let client = place.operator.client();
+    replay(&client, &letter.subject, &letter.record, "clerk", "mend").await;
     within(
         2 * WELL_WITHIN,
         "its letter says that it is handled",

@@ -32,6 +32,7 @@ mod poison_not_stored;
 mod processes;
 mod recovery;
 mod refused_later;
+#[path = "../support/replay.rs"]
 mod replay;
 mod revival;
 mod support;

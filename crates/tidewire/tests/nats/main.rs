@@ -34,6 +34,8 @@ mod ordered;
 mod pauses;
 mod publishes;
 mod raw;
+#[path = "../support/replay.rs"]
+mod replay;
 mod replays;
 mod requests;
 mod rules;

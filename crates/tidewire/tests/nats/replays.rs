@@ -1,23 +1,23 @@
 //! Letters that their handler is given again, as a tool does it.
 
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tidewire::{
-    async_nats::{Client, HeaderMap, HeaderValue},
+    async_nats::Client,
     dead_letter::{Act, Record},
     prelude::*,
     wire,
 };
 
-use crate::support::{
-    Kept, PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, jetstream, kept, kept_reach,
-    payments, processed, quiet, server,
+use crate::{
+    replay,
+    support::{
+        Kept, PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, jetstream, kept, kept_reach,
+        payments, processed, quiet, server,
+    },
 };
 
 #[derive(Clone, Default)]
@@ -49,72 +49,12 @@ fn shipping(world: &World) -> Service<World> {
         .on(durable("ship", ship).retry(Retry::immediate().max_attempts(2)))
 }
 
-async fn publish(
-    client: &Client,
-    subject: String,
-    headers: Vec<(String, String)>,
-    body: bytes::Bytes,
-) -> u64 {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        let name: tidewire::async_nats::HeaderName = name.parse().unwrap();
-        map.append(name, value.parse::<HeaderValue>().unwrap());
-    }
-    let ack = jetstream(client)
-        .publish_with_headers(subject, map, body)
-        .await
-        .unwrap()
-        .await
-        .unwrap();
-    ack.sequence
-}
-
 async fn replay(client: &Client, letter: &Kept) -> u64 {
     replay_to(client, letter, "shipping", "ship").await
 }
 
-/// What `tidewire dlq replay` does: a record, and a copy for the handler.
 pub(crate) async fn replay_to(client: &Client, letter: &Kept, service: &str, durable: &str) -> u64 {
-    let record = Record {
-        act: Act::Replayed,
-        by: "a test".into(),
-        trouble: None,
-        original: None,
-        reason: None,
-        service_version: None,
-        ..letter.record.clone()
-    };
-    let sequence = keep(client, letter, &record).await;
-    let id = letter.subject.rsplit('.').next().unwrap();
-    let trouble = letter.record.trouble.clone().unwrap();
-    let beside = vec![
-        (wire::TW_LETTER.into(), id.to_owned()),
-        (wire::TW_RECORD.into(), sequence.to_string()),
-        (wire::TW_ATTEMPTS.into(), trouble.attempts.to_string()),
-        (wire::TW_FIRST_FAILED.into(), trouble.first_failed.to_string()),
-        (wire::TTL.into(), "3600s".to_owned()),
-    ];
-    let wrapped = letter.record.original.as_ref().unwrap().wrap(beside, "", 1 << 20);
-    publish(
-        client,
-        wire::retry_subject(service, durable, id),
-        text(wrapped.headers),
-        wrapped.body,
-    )
-    .await;
-    sequence
-}
-
-/// Stores another record of a letter: where it is.
-async fn keep(client: &Client, letter: &Kept, record: &Record) -> u64 {
-    let written = record.write(1 << 20);
-    publish(
-        client,
-        letter.subject.clone(),
-        text(written.headers),
-        written.body,
-    )
-    .await
+    replay::replay(client, &letter.subject, &letter.record, service, durable).await
 }
 
 /// Somebody discards the letter.
@@ -126,12 +66,7 @@ async fn discard(client: &Client, letter: &Kept) {
         original: None,
         ..letter.record.clone()
     };
-    keep(client, letter, &discarded).await;
-}
-
-fn text(headers: Vec<(Cow<'static, str>, String)>) -> Vec<(String, String)> {
-    let headers = headers.into_iter();
-    headers.map(|(name, value)| (name.into_owned(), value)).collect()
+    replay::keep(client, &letter.subject, &discarded).await;
 }
 
 #[tokio::test]

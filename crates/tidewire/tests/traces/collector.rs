@@ -15,6 +15,9 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
+/// What stands in the bodies of the events of `role.rs`.
+const CANARY: &str = "canary-in-a-payload";
+
 /// What it was given so far.
 pub(crate) struct Collector {
     address: SocketAddr,
@@ -37,6 +40,8 @@ pub(crate) struct Seen {
     pub(crate) failed: bool,
     /// The names of its events, which are log lines.
     pub(crate) events: Vec<String>,
+    /// All of it as it came.
+    whole: String,
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +68,15 @@ impl Collector {
     }
 
     pub(crate) fn spans(&self) -> Vec<Seen> {
-        self.spans.lock().unwrap().clone()
+        let spans = self.spans.lock().unwrap().clone();
+        for span in &spans {
+            assert!(
+                !span.whole.contains(CANARY),
+                "a body is in a span: {}",
+                span.whole
+            );
+        }
+        spans
     }
 
     /// The spans with this name, in the order in which they ended.
@@ -110,6 +123,7 @@ async fn receive(State(spans): State<Arc<Mutex<Vec<Seen>>>>, body: Bytes) {
 
 fn seen(service: &str, span: Span) -> Seen {
     Seen {
+        whole: format!("{span:?}"),
         service: service.to_owned(),
         kind: span.kind(),
         failed: span

@@ -8,6 +8,8 @@
 
 #[path = "roles/ends.rs"]
 mod ends;
+#[path = "../support/replay.rs"]
+mod replay;
 
 use std::{env, error::Error, time::Duration};
 
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tidewire::{
     Connection, Running,
     async_nats::{HeaderMap, jetstream},
-    dead_letter::{Act, Record},
+    dead_letter::Record,
     prelude::*,
     telemetry, wire,
 };
@@ -86,9 +88,12 @@ fn shipping(failures: u32) -> Service<Failures> {
 fn placed(order_id: &str) -> OrderPlaced {
     OrderPlaced {
         order_id: order_id.into(),
-        note: String::new(),
+        note: CANARY.into(),
     }
 }
+
+/// What stands in the body of an event, and in no span.
+const CANARY: &str = "canary-in-a-payload";
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -195,43 +200,9 @@ async fn replay(nats: Connection) -> Done {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let record = Record::read(&pairs, &letter.payload)?;
-    let claim = Record {
-        act: Act::Replayed,
-        trouble: None,
-        original: None,
-        ..record.clone()
-    };
-    let claim = claim.write(1 << 20);
-    let claimed = publish(&js, letter.subject.to_string(), claim.headers, claim.body).await?;
-    let (id, trouble) = (
-        letter.subject.rsplit('.').next().unwrap(),
-        record.trouble.unwrap(),
-    );
-    let beside = vec![
-        (wire::TW_LETTER.into(), id.to_owned()),
-        (wire::TW_RECORD.into(), claimed.to_string()),
-        (wire::TW_ATTEMPTS.into(), trouble.attempts.to_string()),
-        (wire::TRACEPARENT.into(), trouble.traceparent.unwrap()),
-    ];
-    let wrapped = record.original.unwrap().wrap(beside, "", 1 << 20);
-    let subject = wire::retry_subject("shipping", "ship", id);
-    publish(&js, subject, wrapped.headers, wrapped.body).await?;
+    replay::replay(&nats.client(), &letter.subject, &record, "shipping", "ship").await;
     booked(&nats).await;
     stop(orders, shipping).await
-}
-
-async fn publish(
-    js: &jetstream::Context,
-    subject: String,
-    headers: Vec<(std::borrow::Cow<'static, str>, String)>,
-    body: bytes::Bytes,
-) -> Result<u64, Box<dyn Error>> {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        let name: tidewire::async_nats::HeaderName = name.parse()?;
-        map.append(name, value.parse::<tidewire::async_nats::HeaderValue>()?);
-    }
-    Ok(js.publish_with_headers(subject, map, body).await?.await?.sequence)
 }
 
 /// Handles what a program with another tracing system sent, and prints the context of what followed.

@@ -9,7 +9,6 @@ use tidewire::{
     async_nats::Client,
     dead_letter::{Act, Record},
     prelude::*,
-    wire,
 };
 
 use crate::{

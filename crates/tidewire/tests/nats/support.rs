@@ -59,11 +59,11 @@ pub(crate) async fn consumer(client: &Client, stream: &str, name: &str) -> jetst
     stream.consumer_info(name).await.expect("the consumer is there")
 }
 
-/// Waits until `condition` holds, for at most a minute: thousands of messages take long beside other tests.
+/// Waits until `condition` holds, for at most two minutes: thousands of messages take long beside other tests.
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within 60 s: {what}");
+        assert!(Instant::now() < deadline, "not within 120 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -41,7 +41,11 @@ crash *flags:
 bench *flags:
     cargo run --release -p tidewire-bench -- run {{ flags }}
 
-# What traces cost, in the same way; a build of its own, since a log has more fields with the feature.
+# The pure part of a delivery, decoding to settlement, in nanoseconds and without a server.
+bench-delivery *flags:
+    cargo bench -p tidewire-core --bench delivery -- {{ flags }}
+
+# What metrics and traces cost, in the same way; a build of its own, since a log has more fields with the feature.
 bench-traces *flags:
     cargo run --release -p tidewire-bench --features otlp -- run --only consume-1,consume-64 --sides silent,traced \
         --rows bench/results/traces.jsonl {{ flags }}

@@ -11,12 +11,13 @@ use crate::{
 pub(crate) fn table(run: &Run) -> String {
     let machine = &run.machine;
     let mut text = format!(
-        "{} processors, {}, nats-server {}, tokio {}, {}.\n\n",
+        "{} processors, {}, nats-server {}, tokio {}, {}, commit {}.\n\n",
         machine.processors,
         machine.system,
         machine.server,
         machine.runtime.name(),
         machine.time.get(..10).unwrap_or_default(),
+        machine.commit,
     );
     text += "| | workload | figure | who | beside whom | ratio | goal | |\n";
     text += "|---|---|---|---|---|---|---|---|\n";
@@ -138,6 +139,7 @@ mod tests {
             server: "2.15.1".into(),
             runtime: Flavor::CurrentThread,
             time: "2026-11-23T00:00:00Z".into(),
+            commit: "0123abc".into(),
         };
         Run { machine, rows }
     }

@@ -64,6 +64,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
             server: version,
             runtime: args.runtime,
             time: Timestamp::from_unix(since).to_string(),
+            commit: commit()?,
         },
         rows: Vec::new(),
     };
@@ -100,6 +101,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
     }
     print!("{}", figures::table(&run));
     Ok(())
+}
+
+/// Of the sources here; with `-dirty` where some are changed.
+fn commit() -> Result<String, BoxError> {
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty", "--exclude=*"]);
+    let output = git.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err("git does not say of which commit the sources are".into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// All whom the goals of a workload compare, as far as this program can be them.

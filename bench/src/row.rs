@@ -25,6 +25,9 @@ pub(crate) struct Machine {
     pub(crate) runtime: Flavor,
     /// RFC 3339.
     pub(crate) time: String,
+    /// Of the sources, as `git describe` says it.
+    #[serde(default)]
+    pub(crate) commit: String,
 }
 
 /// The tokio runtime that all sides run on.
@@ -61,7 +64,8 @@ pub(crate) enum Side {
     Silent,
     /// Without a recorder, and with a log of `tracing-subscriber` at its default level, which takes the span of each message.
     Logged,
-    /// Without a recorder, and with every span exported by OTLP. Built with the feature `otlp`, as all sides are then.
+    /// With metrics as the first one, and with every span exported by OTLP: all that is seen of it without a log. Built with
+    /// the feature `otlp`, as all sides are then.
     Traced,
     Raw,
 }

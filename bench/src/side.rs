@@ -42,8 +42,8 @@ pub(crate) fn run(args: &SideArgs) -> Result<(), BoxError> {
     };
     let measured = builder.enable_all().build()?.block_on(Box::pin(async {
         let telemetry = match args.side {
-            Side::Tidewire => Telemetry::On,
-            Side::Silent | Side::Traced => Telemetry::Off,
+            Side::Tidewire | Side::Traced => Telemetry::On,
+            Side::Silent => Telemetry::Off,
             Side::Logged => {
                 // It goes nowhere: what a terminal takes is not measured.
                 tracing_subscriber::fmt().with_writer(std::io::sink).init();

@@ -194,6 +194,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn chance_adds_up_to_its_part_of_a_delay_and_nothing_to_none() {
+        let fixed = Retry::fixed(Duration::from_secs(10)).jitter(0.5);
+        let delays = [0.0, 0.5, 1.0].map(|random| fixed.delay(1, random).as_millis());
+        assert_eq!(delays, [10_000, 12_500, 15_000]);
+        assert_eq!(
+            Retry::fixed(Duration::from_secs(10)).delay(1, 1.0),
+            Duration::from_secs(11)
+        );
+        let immediate = Retry::immediate();
+        assert_eq!(immediate.delay(1, 1.0), Duration::ZERO);
+        assert!(!immediate.is_over(2, Duration::MAX) && immediate.is_over(3, Duration::ZERO));
+    }
+
     proptest! {
         #[test]
         fn a_delay_is_a_floor(runs in 0..u32::MAX, random in -1.0..2.0f64, jitter in 0.0..2.0f64) {

@@ -130,15 +130,28 @@ async fn each_filter_leaves_out_what_is_not_meant_and_so_does_what_acts_on_them(
         "2026-03-20T11:00:00Z",
         "2026-03-20T12:00:00Z",
     ];
-    for (sequence, subject, class, at) in [
-        (1, PROCESSED, "rejected", times[0]),
-        (2, "orders.payments.payment.processed.p-2", "exhausted", times[1]),
-        (3, "orders.payments.payment.refunded.p-1", "exhausted", times[2]),
-        (4, "metrics.cpu", "malformed", times[2]),
+    for (sequence, subject, class, durable, at) in [
+        (1, PROCESSED, "rejected", "ship", times[0]),
+        (
+            2,
+            "orders.payments.payment.processed.p-2",
+            "exhausted",
+            "bill",
+            times[1],
+        ),
+        (
+            3,
+            "orders.payments.payment.refunded.p-1",
+            "exhausted",
+            "ship",
+            times[2],
+        ),
+        (4, "metrics.cpu", "malformed", "ship", times[2]),
     ] {
         world
             .letter(&Failed {
                 class,
+                durable,
                 at,
                 first: times[0],
                 ..failed(sequence, subject)
@@ -155,6 +168,8 @@ async fn each_filter_leaves_out_what_is_not_meant_and_so_does_what_acts_on_them(
         (&["--message", "orders.payments.payment"], &[]),
         (&["--key", "p-1"], &[1, 3]),
         (&["--class", "exhausted"], &[2, 3]),
+        (&["--durable", "bill"], &[2]),
+        (&["--durable", "payments__ship"], &[1, 3, 4]),
         // From then on, and until before then.
         (&["--since", times[1]], &[2, 3, 4]),
         (&["--until", times[1]], &[1]),

@@ -15,13 +15,13 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
-use tidewire::{Running, dead_letter::Act, prelude::*};
+use tidewire::{Running, dead_letter::Act, extract::Raw, prelude::*, wire};
 use tidewire_server::Server;
 use tokio::sync::mpsc;
 
 use crate::{
-    letters::{Service as Hearing, World, failed},
-    run::{on, run},
+    letters::{Failed, Service as Hearing, World, failed},
+    run::{on, run, within},
     services::{PaymentProcessed, connect, payments},
 };
 
@@ -153,6 +153,81 @@ async fn to_its_subject_every_durable_hears_it_again_and_else_the_one_that_faile
         // What is heard of the next message comes behind whatever else is on its way.
         warehouse.letter_is_none().await;
     }
+}
+
+#[tokio::test]
+async fn the_letters_of_a_group_go_and_no_others() {
+    let world = World::start().await;
+    for sequence in 1..=2 {
+        world.letter(&failed(sequence, "metrics.cpu")).await;
+    }
+    let other = Failed {
+        error: "nobody is there",
+        ..failed(3, "metrics.cpu")
+    };
+    world.letter(&other).await;
+    Hearing::start(&world).await.always(Act::Handled);
+    let groups = run(&world.server, &["dlq", "ls", "--json"]).await.json_lines();
+    let group = groups
+        .iter()
+        .find(|group| group["error"] == "no gateway")
+        .unwrap();
+    let group = group["group"].as_str().unwrap();
+    let ran = run(&world.server, &["dlq", "replay", group, "--yes", "--json"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.json_lines().len(), 2, "{ran:?}");
+    let left = run(&world.server, &["dlq", "ls", "--json"]).await.json_lines();
+    assert_eq!(
+        (left.len(), &left[0]["error"], &left[0]["open"]),
+        (1, &"nobody is there".into(), &1.into())
+    );
+}
+
+/// What a handler was given that takes whatever there is, but not at first.
+#[derive(Clone)]
+struct Largest {
+    is_broken: Arc<AtomicBool>,
+    heard: mpsc::UnboundedSender<Vec<u8>>,
+}
+
+async fn keep(State(seen): State<Largest>, raw: Raw) -> Result<(), Failure> {
+    if seen.is_broken.load(Ordering::SeqCst) {
+        Err("it is too much").or_reject()?;
+    }
+    seen.heard.send(raw.payload.to_vec()).or_retry()
+}
+
+/// With the headers of its letter it would be too large for a message: it goes through the object store, both ways.
+#[tokio::test]
+async fn a_message_of_the_largest_size_is_given_back_whole() {
+    let server = Server::start().unwrap();
+    let nats = connect(&server).await;
+    let (heard, mut given) = mpsc::unbounded_channel();
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let _payments = payments().start(nats.clone()).await.unwrap();
+    let attic = Service::new("attic", "1.0.0").state(Largest {
+        is_broken: is_broken.clone(),
+        heard,
+    });
+    let attic = attic.on(durable("keep", keep).filter("orders.payments.payment.processed.*"));
+    let _attic = attic.start(nats.clone()).await.unwrap();
+    let largest: Vec<u8> = (0..=250).cycle().take(nats.client().max_payload()).collect();
+    let js = nats.jetstream();
+    let sent = js.publish("orders.payments.payment.processed.p", largest.clone().into());
+    sent.await.unwrap().await.unwrap();
+    within("its letter is there", async || {
+        let listed = run(&server, &["dlq", "ls", "--json"]).await;
+        !listed.json_lines().is_empty()
+    })
+    .await;
+    is_broken.store(false, Ordering::SeqCst);
+    let ran = run(&server, &["dlq", "replay", "--all", "--yes"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let again = tokio::time::timeout(BOUND, given.recv()).await.unwrap().unwrap();
+    assert!(again == largest);
+    let copies = js.get_stream("TW_ATTIC").await.unwrap();
+    let copy = copies.get_last_raw_message_by_subject("retry.>").await.unwrap();
+    assert!(copy.payload.is_empty() && copy.headers.get(wire::TW_OBJECT).is_some());
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ async fn groups_hold_what_failed_alike_and_count_states() {
         world
             .letter(&Failed {
                 error: "order o-9000 is unknown",
+                first: "2026-03-20T09:30:00Z",
                 at: "2026-03-21T10:00:00Z",
                 ..failed(2, processed)
             })
@@ -64,6 +65,7 @@ async fn groups_hold_what_failed_alike_and_count_states() {
         unknown.error, "order o-9000 is unknown",
         "the newest one is the sample"
     );
+    assert_eq!(unknown.first_failed, time("2026-03-20T09:30:00Z"));
     assert_eq!(unknown.last_failed, time("2026-03-21T10:00:00Z"));
     assert_eq!(letters[0].state, LetterState::Discarded);
 }

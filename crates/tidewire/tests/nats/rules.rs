@@ -81,6 +81,22 @@ async fn a_rules_policy_says_when_it_comes_again_and_how_often() {
     assert!(waits[0] >= DELAY && waits[1] >= DELAY * 2, "{waits:?}");
 }
 
+/// Whether it is said before its durables are, or after.
+#[tokio::test]
+async fn the_services_policy_is_that_of_a_durable_without_one_of_its_own() {
+    let twice = Retry::fixed(DELAY).max_attempts(2);
+    let charge = || durable("charge", charge);
+    let before = tried(|till| till.retry(twice).on(charge()));
+    let after = tried(|till| till.on(charge()).retry(twice));
+    for (waits, trouble) in [before.await, after.await] {
+        assert_eq!((trouble.class.as_str(), trouble.attempts), ("exhausted", 2));
+        assert!(waits.len() == 1 && waits[0] >= DELAY, "{waits:?}");
+    }
+    let own = tried(|till| till.retry(Retry::never()).on(charge().retry(Retry::immediate())));
+    let (waits, trouble) = own.await;
+    assert_eq!((waits.len(), trouble.attempts), (2, 3));
+}
+
 #[tokio::test]
 async fn a_rules_delay_is_a_floor_and_the_durables_policy_says_how_often() {
     // Without the rule all would be over at once.

@@ -1,13 +1,18 @@
 //! Streams of contexts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::{
     StartError,
-    async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+    async_nats::{
+        HeaderMap, Message,
+        jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+    },
     prelude::*,
+    wire,
 };
 use tidewire_server::Cluster;
 
@@ -68,6 +73,46 @@ async fn two_services_that_add_at_the_same_moment_both_keep_theirs() {
             .unwrap();
         assert_eq!(config(&server).await.subjects.len(), 2);
     }
+}
+
+/// The server ends the lease of one that died while it held it, and the next one waits for that.
+#[tokio::test]
+async fn a_lease_whose_holder_died_is_taken_when_its_life_is_over() {
+    let server = server();
+    let client = connect(&server).await;
+    let subject = format!("$KV.{}.>", wire::LEASES_BUCKET);
+    let mut writes = client.subscribe(subject).await.unwrap();
+    let _payments = payments().start(client.clone()).await.unwrap();
+    let taken = writes.next().await.unwrap();
+    let life = |write: &Message| {
+        write
+            .headers
+            .as_ref()
+            .unwrap()
+            .get(wire::TTL)
+            .map(ToString::to_string)
+    };
+    assert_eq!(life(&taken).as_deref(), Some("30s"));
+    let given_back = writes.next().await.unwrap();
+    assert_eq!((&given_back.subject, life(&given_back)), (&taken.subject, None));
+
+    // Over the mark that it was given back.
+    let mut headers = HeaderMap::new();
+    headers.append(wire::TTL, "2s");
+    headers.append(wire::EXPECTED_LAST_SUBJECT_SEQUENCE, "2");
+    let js = jetstream(&client);
+    let held = js.publish_with_headers(taken.subject.clone(), headers, "the dead".into());
+    held.await.unwrap().await.unwrap();
+    drop(writes.next().await.unwrap());
+    let began = Instant::now();
+    let refunds = Service::new("refunds", "1.0.0")
+        .context(Context::new("orders.payments"))
+        .publishes::<PaymentRefunded>();
+    refunds.start(client).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(config(&server).await.subjects.len(), 2);
+    let taken = writes.next().await.unwrap();
+    assert_eq!(life(&taken).as_deref(), Some("30s"));
 }
 
 #[tokio::test]

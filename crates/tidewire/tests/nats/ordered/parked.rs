@@ -1,8 +1,10 @@
 //! Events that wait in the service's stream until one before them is done.
 
+use bytes::Bytes;
 use tidewire::{
     async_nats::{HeaderMap, HeaderName, HeaderValue},
     dead_letter::LetterId,
+    extract::Raw,
     wire,
 };
 
@@ -74,6 +76,54 @@ async fn parked_events_are_handled_in_order_by_whoever_takes_over_from_a_dead_in
     eventually("none is parked", async || parked(&client).await == 0).await;
     world.is_in_order(10, 100);
     second.stop().await.unwrap();
+}
+
+#[derive(Clone, Default)]
+struct Largest(Arc<Mutex<Vec<(u32, Bytes)>>>);
+
+async fn hold_at_first(
+    State(seen): State<Largest>,
+    Attempt(attempt): Attempt,
+    raw: Raw,
+) -> Result<(), Failure> {
+    seen.0.lock().unwrap().push((attempt, raw.payload));
+    if attempt == 1 {
+        return Err("not now").or_retry_after(Duration::from_secs(11));
+    }
+    Ok(())
+}
+
+/// With the headers that it is parked with it would be too large for a message: its body waits in the object store.
+#[tokio::test]
+async fn a_message_of_the_largest_size_is_parked_and_handled_whole() {
+    let (server, seen) = (server(), Largest::default());
+    let client = connect(&server).await;
+    // Their stream is there before them.
+    publish(&client, 0, 0).await;
+    let ledger = Service::new("ledger", "1.0.0").state(seen.clone());
+    let book = durable("book", hold_at_first).filter("orders.payments.payment.processed.*");
+    let running = ledger
+        .on(book.ordered_by_key())
+        .start(client.clone())
+        .await
+        .unwrap();
+    let largest = Bytes::from(vec![b'x'; client.max_payload()]);
+    let js = jetstream(&client);
+    let sent = js.publish("orders.payments.payment.processed.large", largest.clone());
+    sent.await.unwrap().await.unwrap();
+    eventually("it is parked", async || parked(&client).await == 1).await;
+    let stream = jetstream(&client).get_stream("TW_LEDGER").await.unwrap();
+    let lies = stream
+        .get_last_raw_message_by_subject("park.ledger.book.large")
+        .await
+        .unwrap();
+    assert!(lies.payload.is_empty() && lies.headers.get(wire::TW_OBJECT).is_some());
+    eventually("it is handled and taken out", async || {
+        seen.0.lock().unwrap().len() == 2 && parked(&client).await == 0
+    })
+    .await;
+    assert!(*seen.0.lock().unwrap() == [(1, largest.clone()), (2, largest)]);
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -115,6 +115,38 @@ async fn while_one_dependency_is_down_the_handlers_of_another_go_on() {
     shop.stop().await.unwrap();
 }
 
+/// A durable that is given none has one of its own.
+#[tokio::test]
+async fn while_a_durable_without_a_breaker_is_held_the_others_go_on() {
+    let (server, world) = (server(), World::default());
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let shop = Service::new("shop", "1.0.0")
+        .state(world.clone())
+        .on(durable("charge", charge).retry(Retry::never()))
+        .on(durable("reserve", reserve).retry(Retry::never()))
+        .start(client.clone())
+        .await
+        .unwrap();
+    world.gateway.down.store(true, Ordering::SeqCst);
+    publish(&payments, 0..1).await;
+    eventually("it is open", async || {
+        shop.degraded().into_keys().eq(["breaker-charge"])
+    })
+    .await;
+    publish(&payments, 1..200).await;
+    world.warehouse.seen.reaches(200).await;
+    quiet(&client, PAYMENTS, "shop__reserve").await;
+    assert!(shop.degraded().into_keys().eq(["breaker-charge"]));
+    assert_eq!((world.gateway.seen.len(), firsts(&world.warehouse)), (0, 200));
+    world.gateway.down.store(false, Ordering::SeqCst);
+    world.gateway.seen.reaches(200).await;
+    quiet(&client, PAYMENTS, "shop__charge").await;
+    assert_eq!(firsts(&world.gateway), 200);
+    assert!(kept(&client).await.is_empty());
+    shop.stop().await.unwrap();
+}
+
 /// Nothing is tried while it is open, not even once its waits are over, and nothing is lost by it.
 #[tokio::test]
 async fn a_breaker_that_is_opened_by_hand_stays_open_for_all_who_share_it_until_somebody_closes_it() {

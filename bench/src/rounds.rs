@@ -105,13 +105,20 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), BoxError> {
 
 /// Of the sources here; with `-dirty` where some are changed.
 fn commit() -> Result<String, BoxError> {
-    let mut git = Command::new("git");
-    git.args(["describe", "--always", "--dirty", "--exclude=*"]);
-    let output = git.stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err("git does not say of which commit the sources are".into());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    let git = |args: &[&str]| -> Result<String, BoxError> {
+        let output = Command::new("git").args(args).stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            return Err("git does not say of which commit the sources are".into());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--", "*.rs", "*.toml", "*.lock"])?;
+    Ok(if changed.is_empty() {
+        commit
+    } else {
+        commit + "-dirty"
+    })
 }
 
 /// All whom the goals of a workload compare, as far as this program can be them.

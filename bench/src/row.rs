@@ -25,7 +25,7 @@ pub(crate) struct Machine {
     pub(crate) runtime: Flavor,
     /// RFC 3339.
     pub(crate) time: String,
-    /// Of the sources, as `git describe` says it.
+    /// Of the sources.
     #[serde(default)]
     pub(crate) commit: String,
 }

@@ -174,7 +174,10 @@ async fn a_stream_that_is_deleted_is_named_and_read_again() {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     // Whoever keeps it says so as the book shows it.
     let cause = "stream-ORDERS__PAYMENTS";
-    eventually("its keeper names it", async || first.not_ready().contains_key(cause)).await;
+    eventually("its keeper names it", async || {
+        first.not_ready().contains_key(cause)
+    })
+    .await;
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     let line = format!("\n{cause}: {}\n", first.not_ready()[cause]);
     let page = include_str!("../../../../book/src/telemetry.md");

@@ -30,6 +30,8 @@ mod poison_instances;
 mod poison_kinds;
 mod poison_not_stored;
 mod processes;
+#[path = "../support/records.rs"]
+mod records;
 mod recovery;
 mod refused_later;
 #[path = "../support/replay.rs"]

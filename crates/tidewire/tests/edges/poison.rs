@@ -13,9 +13,12 @@ use tidewire::{
 };
 use tidewire_server::Server;
 
-use crate::support::{
-    Log, PAYMENTS, PaymentProcessed, Seen, connect_as, payments, processed, publish_raw, publish_raw_as,
-    shipping, users, within,
+use crate::{
+    records::records,
+    support::{
+        Log, PAYMENTS, PaymentProcessed, Seen, connect_as, payments, processed, publish_raw, publish_raw_as,
+        shipping, users, within,
+    },
 };
 
 /// How soon a consumer goes on.
@@ -48,23 +51,10 @@ pub(crate) async fn flows(bus: &Bus, has: impl Fn(String) -> bool) {
 }
 
 pub(crate) async fn letters(nats: &Connection) -> Vec<Letter> {
-    let js = nats.jetstream();
-    let Ok(stream) = js.get_stream(wire::DLQ_STREAM).await else {
-        return Vec::new();
-    };
-    let mut letters = Vec::new();
-    for sequence in 1..=stream.cached_info().state.last_sequence {
-        let message = stream.get_raw_message(sequence).await.unwrap();
-        let pairs = message.headers.iter().flat_map(|(name, values)| {
-            let name: &str = name.as_ref();
-            values.iter().map(move |value| (name, value.as_str()))
-        });
-        letters.push(Letter {
-            subject: message.subject.to_string(),
-            record: Record::read(&pairs, &message.payload).unwrap(),
-        });
-    }
-    letters
+    let records = records(&nats.jetstream()).await.into_iter();
+    records
+        .map(|(subject, record)| Letter { subject, record })
+        .collect()
 }
 
 pub(crate) async fn consumer(nats: &Connection, name: &str) -> Info {

@@ -51,7 +51,7 @@ async fn left() -> Server {
     let mut batch = consumer.fetch().max_messages(1).messages().await.unwrap();
     let message = futures_util::StreamExt::next(&mut batch).await.unwrap().unwrap();
     let later = AckKind::Nak(Some(Duration::from_secs(3600)));
-    message.ack_with(later).await.unwrap();
+    message.double_ack_with(later).await.unwrap();
     stream
         .pause_consumer(DURABLE, parse_rfc3339("2100-01-01T00:00:00Z").unwrap())
         .await

@@ -166,7 +166,7 @@ async fn a_message_that_waits_for_its_next_attempt_is_the_oldest() {
     publish(&nats, "event.a.1", 3).await;
     let messages = fetch(&consumer, 3).await;
     let later = AckKind::Nak(Some(Duration::from_secs(3600)));
-    messages[0].ack_with(later).await.unwrap();
+    messages[0].double_ack_with(later).await.unwrap();
     ack(&messages[1..]).await;
     let before = read(&nats).await;
     let (lag, now) = since(&nats, &before).await;
@@ -183,7 +183,7 @@ async fn what_was_delivered_again_is_counted_until_it_is_settled() {
     let consumer = durable(&nats, "EVENTS", "shipping", "ship", &["event.a.*"]).await;
     publish(&nats, "event.a.1", 3).await;
     for message in &fetch(&consumer, 3).await[1..] {
-        message.ack_with(AckKind::Nak(None)).await.unwrap();
+        message.double_ack_with(AckKind::Nak(None)).await.unwrap();
     }
     let again = fetch(&consumer, 2).await;
     let before = read(&nats).await;

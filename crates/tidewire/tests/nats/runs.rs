@@ -63,7 +63,7 @@ async fn eight_deployments_over_a_backlog_cost_no_attempt() {
 /// Naks a message of the consumer by hand, as a worker does that gives it back.
 async fn give_back_all(client: &Client, times: usize) {
     let stream = jetstream(client).get_stream(PAYMENTS).await.unwrap();
-    let mut consumer = stream
+    let consumer = stream
         .get_consumer::<tidewire::async_nats::jetstream::consumer::pull::Config>("shipping__fail")
         .await
         .unwrap();
@@ -77,11 +77,10 @@ async fn give_back_all(client: &Client, times: usize) {
             .unwrap();
         let message = futures_util::StreamExt::next(&mut batch).await.unwrap().unwrap();
         message
-            .ack_with(tidewire::async_nats::jetstream::AckKind::Nak(None))
+            .double_ack_with(tidewire::async_nats::jetstream::AckKind::Nak(None))
             .await
             .unwrap();
     }
-    consumer.info().await.unwrap();
 }
 
 async fn fail(

@@ -47,7 +47,7 @@ bench-delivery *flags:
 
 # What metrics and traces cost, in the same way; a build of its own, since a log has more fields with the feature.
 bench-traces *flags:
-    cargo run --release -p tidewire-bench --features otlp -- run --only consume-1,consume-64 --sides silent,traced \
+    cargo run --release -p tidewire-bench --features otlp -- run --only consume-1,consume-64 --sides silent,traced,sampled,raw \
         --rows bench/results/traces.jsonl {{ flags }}
 
 # Where the processor time goes, by `perf` on each side of one round: just profile --only publish

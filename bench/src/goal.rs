@@ -29,7 +29,7 @@ pub(crate) enum Limit {
     Under(f64),
 }
 
-pub(crate) const GOALS: [Goal; 15] = [
+pub(crate) const GOALS: [Goal; 18] = [
     rate("W1", Workload::Live, 0.95),
     rate("W2", Workload::Ask64, 1.1),
     p50("W2", Workload::Ask1, 1.05),
@@ -61,6 +61,9 @@ pub(crate) const GOALS: [Goal; 15] = [
     cpu("W4", Workload::Consume1, [Side::Logged, Side::Silent], 1.05),
     cpu("W4", Workload::Consume1, [Side::Traced, Side::Silent], 1.05),
     cpu("W4", Workload::Consume64, [Side::Traced, Side::Silent], 1.05),
+    cpu("W4", Workload::Consume1, [Side::Sampled, Side::Silent], 1.05),
+    cpu("W4", Workload::Consume64, [Side::Sampled, Side::Silent], 1.05),
+    cpu("W7", Workload::Consume1, [Side::Sampled, Side::Raw], 1.1),
 ];
 
 const fn cpu(id: &'static str, workload: Workload, sides: [Side; 2], most: f64) -> Goal {

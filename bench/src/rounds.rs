@@ -141,6 +141,7 @@ fn start(
         .args(["--url", url, "--messages", &messages.to_string()])
         .args(["--runtime", args.runtime.name()])
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url())
+        .envs(side.sampler().map(|sampler| ("OTEL_TRACES_SAMPLER", sampler)))
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {

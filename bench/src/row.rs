@@ -67,6 +67,8 @@ pub(crate) enum Side {
     /// With metrics as the first one, and with every span exported by OTLP: all that is seen of it without a log. Built with
     /// the feature `otlp`, as all sides are then.
     Traced,
+    /// The same with a sampler that does as the sender of a message did: of one message in a hundred the span is exported.
+    Sampled,
     Raw,
 }
 
@@ -77,13 +79,23 @@ impl Side {
             Self::Silent => "silent",
             Self::Logged => "logged",
             Self::Traced => "traced",
+            Self::Sampled => "sampled",
             Self::Raw => "raw",
         }
     }
 
     /// Whether this program can be it.
     pub(crate) const fn is_built(self) -> bool {
-        !matches!(self, Self::Traced) || cfg!(feature = "otlp")
+        self.sampler().is_none() || cfg!(feature = "otlp")
+    }
+
+    /// Which spans it exports, as `OTEL_TRACES_SAMPLER` has it; `None` where there is no export.
+    pub(crate) const fn sampler(self) -> Option<&'static str> {
+        match self {
+            Self::Traced => Some("always_on"),
+            Self::Sampled => Some("parentbased_always_on"),
+            Self::Tidewire | Self::Silent | Self::Logged | Self::Raw => None,
+        }
     }
 }
 

@@ -36,13 +36,10 @@ pub(crate) fn run(args: &SideArgs) -> Result<(), BoxError> {
         Flavor::CurrentThread => Builder::new_current_thread(),
         Flavor::MultiThread => Builder::new_multi_thread(),
     };
-    let export = match args.side {
-        Side::Traced => Some(traces::export()?),
-        Side::Tidewire | Side::Silent | Side::Logged | Side::Raw => None,
-    };
+    let export = args.side.sampler().map(|_| traces::export()).transpose()?;
     let measured = builder.enable_all().build()?.block_on(Box::pin(async {
         let telemetry = match args.side {
-            Side::Tidewire | Side::Traced => Telemetry::On,
+            Side::Tidewire | Side::Traced | Side::Sampled => Telemetry::On,
             Side::Silent => Telemetry::Off,
             Side::Logged => {
                 // It goes nowhere: what a terminal takes is not measured.

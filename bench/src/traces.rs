@@ -9,7 +9,7 @@ use std::{
 
 use tidewire::BoxError;
 
-/// Exports every span of this process to where the environment says, until what it gives back is dropped.
+/// Exports the spans of this process, those and to where the environment says, until what it gives back is dropped.
 #[cfg(feature = "otlp")]
 pub(crate) fn export() -> Result<Box<dyn Any>, BoxError> {
     use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};

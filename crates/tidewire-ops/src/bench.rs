@@ -23,12 +23,7 @@ use tidewire::{
 
 /// What a benchmark of something else than Tidewire needs, to do the same.
 #[doc(hidden)]
-pub use self::{
-    latency::observe,
-    live::{publish, written},
-    place::AT_ONCE as CONFIRMATIONS,
-    progress::Progress,
-};
+pub use self::{latency::observe, live::publish, place::AT_ONCE as CONFIRMATIONS, progress::Progress};
 pub use self::{
     messages::{Placed, Price, Priced, Shown},
     usage::Usage,
@@ -126,12 +121,14 @@ pub const SERVICE: &str = "tidewire-bench";
 /// # Errors
 /// [`BenchError`]; what was stored is there until [`remove`].
 pub async fn prepare(nats: &Connection, workload: Workload, messages: u64) -> Result<(), BenchError> {
-    let stored = match workload {
-        Workload::Live | Workload::Ask64 | Workload::Ask1 => return Ok(()),
-        Workload::Publish | Workload::Latency => 0,
-        Workload::Consume1 | Workload::Consume64 => messages,
-    };
-    place::run(nats, stored, Telemetry::Off).await.map(drop)
+    if matches!(workload, Workload::Live | Workload::Ask64 | Workload::Ask1) {
+        return Ok(());
+    }
+    place::run(nats, 0, Telemetry::Off).await?;
+    match workload {
+        Workload::Consume1 | Workload::Consume64 => consume::store(nats, workload, messages).await,
+        _ => Ok(()),
+    }
 }
 
 /// Runs one workload with so many messages. The consuming ones read what [`prepare`] has stored.

@@ -115,7 +115,7 @@ impl Running {
         self.wiring.health.causes()
     }
 
-    /// What is held back while the service is ready: `breaker-<name>`, which is open; `paused-<durable>`;
+    /// What is held back while the service is ready: `breaker-<name>`, which is not closed; `paused-<durable>`;
     /// `full-<durable>`, of which so many messages wait for another attempt that the server gives it no more; and
     /// `parking-<durable>`, of which a key waits that cannot be parked or read. A durable that is full, and a pause that was
     /// not made by `tidewire pause`, are seen within a minute.

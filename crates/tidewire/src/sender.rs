@@ -191,8 +191,7 @@ impl Sender {
         outgoing: &Outgoing,
         within: Duration,
     ) -> Result<Stored, PublishError> {
-        let span = spans::send(outgoing);
-        let trace = spans::context(&span);
+        let (span, trace) = spans::send(outgoing);
         let storing = self.store(deadline, outgoing, trace.as_ref(), within);
         let stored = storing.instrument(span.clone()).await;
         spans::ended(&span, stored.as_ref().err().map(PublishError::class));
@@ -288,8 +287,7 @@ impl Sender {
         outgoing: &Outgoing,
         within: Duration,
     ) -> Result<R, AskError> {
-        let span = spans::request(outgoing);
-        let trace = spans::context(&span);
+        let (span, trace) = spans::request(outgoing);
         let asking = self.ask(outgoing, trace.as_ref(), within);
         let answered = asking.instrument(span.clone()).await;
         spans::ended(&span, answered.as_ref().err().map(AskError::class));

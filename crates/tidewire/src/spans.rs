@@ -1,9 +1,12 @@
 //! Spans of what is sent and of what is handled, by OpenTelemetry's conventions for messaging.
 //!
-//! A span has the fields of the conventions whoever listens, and costs next to nothing where nobody does. With the feature
+//! A span has the fields of the conventions whoever listens, and costs next to nothing where nobody does, or where only an
+//! exporter does that leaves its trace out. With the feature
 //! `otlp` it has a context too, which goes into the headers of what it sends and comes from those of what it handles.
 
 mod context;
+#[cfg(feature = "otlp")]
+mod unsampled;
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -11,6 +14,8 @@ use tidewire_core::{Outgoing, Subject, TraceContext, wire};
 use tracing::{Level, Span, field::Empty};
 
 pub(crate) use self::context::context;
+#[cfg(feature = "otlp")]
+pub(crate) use self::unsampled::{is_for_others, leave_out};
 use crate::{
     delivery::Delivery,
     input::Input,
@@ -18,24 +23,31 @@ use crate::{
     route::{Carrier, Route},
 };
 
-/// A message on its way to a stream: whoever handles it is its child.
-pub(crate) fn send(outgoing: &Outgoing) -> Span {
+/// What the spans of this crate say of where they are.
+#[cfg(feature = "otlp")]
+const HERE: &str = module_path!();
+
+/// A message on its way to a stream: whoever handles it is its child. With the context for its headers, if there is one.
+pub(crate) fn send(outgoing: &Outgoing) -> (Span, Option<TraceContext>) {
     sending(outgoing, "send", "producer")
 }
 
 /// A command or a query until its answer is there.
-pub(crate) fn request(outgoing: &Outgoing) -> Span {
+pub(crate) fn request(outgoing: &Outgoing) -> (Span, Option<TraceContext>) {
     sending(outgoing, "request", "client")
 }
 
-fn sending(outgoing: &Outgoing, operation: &str, kind: &str) -> Span {
+fn sending(outgoing: &Outgoing, operation: &str, kind: &str) -> (Span, Option<TraceContext>) {
+    if let Some(left_out) = context::left_out() {
+        return (Span::none(), Some(left_out));
+    }
     let name = outgoing.subject.name().as_str();
     let conversation = || {
         let mut headers = outgoing.headers.iter();
         let found = headers.find(|(name, _)| name == wire::TW_CORRELATION_ID);
         found.map(|(_, id)| id.as_str())
     };
-    tracing::info_span!(
+    let span = tracing::info_span!(
         "send",
         otel.name = exported(format_args!("{operation} {name}")),
         otel.kind = exported(kind),
@@ -49,7 +61,9 @@ fn sending(outgoing: &Outgoing, operation: &str, kind: &str) -> Span {
         messaging.message.conversation_id = conversation(),
         messaging.message.body.size = exported(number(outgoing.body.len())),
         tidewire.message.key = key(&outgoing.subject),
-    )
+    );
+    let context = context(&span);
+    (span, context)
 }
 
 /// One attempt to handle a message; `failed_before` is the `traceparent` of the attempt before it.
@@ -58,6 +72,13 @@ fn sending(outgoing: &Outgoing, operation: &str, kind: &str) -> Span {
 pub(crate) fn process(delivery: &Delivery, route: &Route, failed_before: Option<&str>) -> Span {
     if route.batches || !tracing::span_enabled!(Level::INFO) {
         return Span::none();
+    }
+    let sent = context::sent(delivery.outbox.trace());
+    if context::was_left_out(&sent) {
+        // For what is done in it, which is left out by it.
+        let span = tracing::info_span!("process");
+        context::follow(&span, &sent);
+        return span;
     }
     let (kind, group) = match &route.carrier {
         Carrier::Durable(_) => ("consumer", Some(delivery.handler())),
@@ -93,17 +114,16 @@ pub(crate) fn process(delivery: &Delivery, route: &Route, failed_before: Option<
         tidewire.message.key = parsed.as_ref().and_then(key),
         tidewire.attempt = i64::from(delivery.attempt()),
     );
-    let sent = delivery.outbox.trace();
-    context::follow(&span, sent);
+    context::follow(&span, &sent);
     if kind == "consumer" {
-        context::link(&span, sent, "creation", None);
+        context::link(&span, &sent, "creation", None);
     }
     if failed_before.is_some() {
         let failed = TraceContext {
             parent: failed_before.map(str::to_owned),
             ..TraceContext::default()
         };
-        context::link(&span, &failed, "failed_attempt", None);
+        context::link(&span, &context::sent(&failed), "failed_attempt", None);
     }
     context::show(&span);
     span
@@ -139,7 +159,7 @@ pub(crate) fn batch(messages: &[Arc<Outbox>]) -> Span {
     );
     for message in messages {
         let id = message.input().id().as_str();
-        context::link(&span, message.trace(), "creation", Some(id));
+        context::link(&span, &context::sent(message.trace()), "creation", Some(id));
     }
     context::show(&span);
     span

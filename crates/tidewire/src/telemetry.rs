@@ -26,8 +26,10 @@ use opentelemetry_sdk::{
     trace::SdkTracerProvider,
 };
 use tidewire_core::BoxError;
-use tracing::{Subscriber, level_filters::LevelFilter};
-use tracing_subscriber::{Layer, registry::LookupSpan};
+use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+
+use crate::spans;
 
 /// How long the end of a process may wait for its last traces.
 const FLUSHED_WITHIN: Duration = Duration::from_secs(5);
@@ -82,8 +84,22 @@ where
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        .with_filter(LevelFilter::INFO);
+        .with_filter(filter_fn(is_exported).with_max_level_hint(LevelFilter::INFO));
+    if parents_decide() {
+        spans::leave_out();
+    }
     Ok((layer, Flush(provider)))
+}
+
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO && !spans::is_for_others(metadata)
+}
+
+/// Whether no span is sampled whose parent is not, by the sampler that the environment names. Names other than these are of
+/// samplers that do so, or are replaced by one.
+fn parents_decide() -> bool {
+    let sampler = std::env::var("OTEL_TRACES_SAMPLER");
+    !matches!(sampler.as_deref(), Ok("always_on" | "traceidratio"))
 }
 
 fn resource(service_name: &str) -> Resource {

@@ -105,6 +105,7 @@ async fn act(Attempt(attempt): Attempt, Event(taken): Event<Taken>) -> Result<()
 }
 
 async fn act_on_all(Batch(all): Batch<Taken>) -> Vec<Result<(), Failure>> {
+    tracing::info!("the batch speaks");
     let one = |taken: Taken| match taken.station.as_str() {
         "fine" => Ok(()),
         _ => Err("not this one").or_reject(),
@@ -113,10 +114,12 @@ async fn act_on_all(Batch(all): Batch<Taken>) -> Vec<Result<(), Failure>> {
 }
 
 async fn hear(Event(_): Event<Taken>) -> Result<(), Failure> {
+    tracing::info!("the live handler speaks");
     Err("not now").or_retry()
 }
 
 async fn take(Command(_): Command<Take>) -> Result<String, Failure> {
+    tracing::info!("the answerer speaks");
     Err(Failure::decline("closed", "closed today"))
 }
 
@@ -206,6 +209,21 @@ async fn no_body_is_logged_and_the_ids_of_its_message_are() {
     ] {
         assert!(spoken.contains(said), "{said}: {spoken}");
     }
+    for (speaks, kind) in [
+        ("the live handler speaks", "evt_"),
+        ("the answerer speaks", "cmd_"),
+    ] {
+        let spoken = lines.find(speaks).unwrap();
+        let id = format!("messaging.message.id=\"{kind}");
+        assert!(spoken.contains(&id), "{id}: {spoken}");
+    }
+    // A batch is of many messages.
+    let spoken = lines.find("the batch speaks").unwrap();
+    assert!(
+        spoken.contains("messaging.consumer.group.name=\"weather__all\""),
+        "{spoken}"
+    );
+    assert!(!spoken.contains("messaging.message.id"), "{spoken}");
     // What the framework says of an attempt has the ids of its message, too.
     let failed = lines.find("failed; it is tried again").unwrap();
     assert!(failed.contains("messaging.message.id=\"evt_"), "{failed}");

@@ -1,7 +1,11 @@
 //! `tidewire lag` and `tidewire consumers`.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
+use futures_util::TryStreamExt;
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -203,8 +207,8 @@ async fn next_line(lines: &mut Printed) -> String {
     line.unwrap().unwrap().unwrap()
 }
 
-/// What the next look shows of the durable in the column PENDING.
-async fn next_pending(lines: &mut Printed) -> String {
+/// What the next look shows of the durable, by column.
+async fn next_row(lines: &mut Printed) -> HashMap<String, String> {
     let cells = |line: &str| -> Vec<String> {
         let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
         cells.map(str::to_owned).collect()
@@ -215,10 +219,15 @@ async fn next_pending(lines: &mut Printed) -> String {
             break cells(&line);
         }
     };
-    let column = head.iter().position(|name| name == "PENDING").unwrap();
     let row = next_line(lines).await;
     assert!(row.starts_with(DURABLE), "{row}");
-    cells(&row)[column].clone()
+    let row = cells(&row);
+    assert_eq!(head.len(), row.len(), "{head:?} {row:?}");
+    head.into_iter().zip(row).collect()
+}
+
+async fn next_pending(lines: &mut Printed) -> String {
+    next_row(lines).await.remove("PENDING").unwrap()
 }
 
 /// Each look shows what is there by then, and Ctrl-C is a good end.
@@ -247,6 +256,65 @@ async fn a_watch_looks_again_and_ends_well_when_it_is_asked_to() {
         assert_eq!(output.status.code(), Some(0), "{verb}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{verb}");
     }
+}
+
+/// Looks until a row is as `wanted` has it.
+async fn row_with(lines: &mut Printed, wanted: impl Fn(&HashMap<String, String>) -> bool) {
+    let deadline = Instant::now() + BOUND;
+    loop {
+        let row = next_row(lines).await;
+        if wanted(&row) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{row:?}");
+    }
+}
+
+/// What comes and is not settled, then what is settled while nothing comes, then what was delivered again.
+#[tokio::test]
+async fn a_watch_shows_rates_the_time_to_drain_and_what_was_delivered_again() {
+    let server = left().await;
+    let js = connect(&server).await.jetstream();
+    let stream = js.get_stream(STREAM).await.unwrap();
+    stream
+        .pause_consumer(DURABLE, parse_rfc3339("2020-01-01T00:00:00Z").unwrap())
+        .await
+        .unwrap();
+    let mut child = on(&server, &["lag", "--watch=500ms"])
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    row_with(&mut lines, |row| row["IN/S"] == "0").await;
+    for _ in 0..40 {
+        let sent = js.publish("orders.payments.payment.processed.p-3", "{}".into());
+        sent.await.unwrap().await.unwrap();
+    }
+    let comes = |row: &HashMap<String, String>| {
+        row["IN/S"] != "0" && row["OUT/S"] == "0" && row["DRAINED IN"] == "never"
+    };
+    row_with(&mut lines, comes).await;
+    row_with(&mut lines, |row| row["IN/S"] == "0" && row["PENDING"] == "41").await;
+
+    let consumer = stream.get_consumer::<pull::Config>(DURABLE).await.unwrap();
+    let fetch = async |count: usize| -> Vec<_> {
+        let messages = consumer.fetch().max_messages(count).messages().await.unwrap();
+        messages.try_collect().await.unwrap()
+    };
+    for message in fetch(30).await {
+        message.double_ack().await.unwrap();
+    }
+    let goes = |row: &HashMap<String, String>| {
+        let drained = row["DRAINED IN"].as_str();
+        row["IN/S"] == "0" && row["OUT/S"] != "0" && drained.ends_with(" s") && row["REDELIVERED"] == "0"
+    };
+    row_with(&mut lines, goes).await;
+
+    for message in fetch(2).await {
+        message.double_ack_with(AckKind::Nak(None)).await.unwrap();
+    }
+    assert_eq!(fetch(2).await.len(), 2);
+    row_with(&mut lines, |row| row["REDELIVERED"] == "2" && row["PULLS"] == "0").await;
 }
 
 #[tokio::test]

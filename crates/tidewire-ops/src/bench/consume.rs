@@ -2,15 +2,48 @@
 
 use std::time::{Duration, Instant};
 
-use tidewire::{BoxError, Connection, Context, Failure, State, durable, extract::Event};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tidewire::{
+    BoxError, Connection, Context, Failure, State, TraceContext, durable, extract::Event,
+    wire::EXPECTED_STREAM,
+};
 use tokio::time::sleep;
 
 use super::{
-    BenchError, Measured, Placed, SERVICE, STREAM, Telemetry, Workload, progress::Progress, service,
+    BenchError, Measured, Placed, SERVICE, STREAM, Telemetry, Workload, live::written, place::AT_ONCE,
+    progress::Progress, service,
 };
 
 /// How long the server may take to count the last acks.
 const ACKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// One trace in so many is sampled, as by a sampler at the edge that takes one in a hundred.
+const SAMPLED_EACH: u64 = 100;
+
+/// Stores what the handlers read, as a service does it that exports its traces: each event in a trace of its own.
+pub(super) async fn store(nats: &Connection, workload: Workload, messages: u64) -> Result<(), BenchError> {
+    let js = nats.jetstream();
+    let store = async |index: u64| -> Result<(), BoxError> {
+        let (subject, mut headers, body) = written(&Placed::number(index), trace(index))?;
+        headers.append(EXPECTED_STREAM, STREAM);
+        js.publish_with_headers(subject, headers, body).await?.await?;
+        Ok(())
+    };
+    stream::iter(0..messages)
+        .map(store)
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(async |()| Ok(()))
+        .await
+        .map_err(|error| workload.failed("store its events", error))
+}
+
+fn trace(index: u64) -> TraceContext {
+    let (id, sampled) = (index + 1, u8::from(index.is_multiple_of(SAMPLED_EACH)));
+    TraceContext {
+        parent: Some(format!("00-{id:032x}-{id:016x}-{sampled:02x}")),
+        ..TraceContext::default()
+    }
+}
 
 pub(super) async fn handle(
     State(progress): State<Progress>,

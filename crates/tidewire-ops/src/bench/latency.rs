@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tidewire::{
-    BoxError, Connection, Context,
+    BoxError, Connection, Context, TraceContext,
     async_nats::{Client, jetstream},
     durable,
 };
@@ -92,7 +92,7 @@ pub async fn observe(client: &Client, consumer: &str, messages: u64) -> Result<M
             }
             _ = tick.tick(), if (sent.len() as u64) < messages => {
                 for _ in 0..EACH_TICK {
-                    let (subject, headers, body) = written(&Placed::number(sent.len() as u64))?;
+                    let (subject, headers, body) = written(&Placed::number(sent.len() as u64), TraceContext::default())?;
                     sent.push(Instant::now());
                     timeout_at(next.into(), client.publish_with_headers(subject, headers, body))
                         .await

@@ -49,7 +49,7 @@ pub(super) async fn run(
 /// [`BenchError`] where it cannot be written or sent.
 pub async fn publish(client: &Client, messages: u64, progress: &Progress) -> Result<(), BenchError> {
     let failed = |error: BoxError| Workload::Live.failed("publish", error);
-    let (subject, headers, body) = written(&Shown::number(0))?;
+    let (subject, headers, body) = written(&Shown::number(0), TraceContext::default())?;
     for sent in 0..messages {
         progress.at_most(sent, WINDOW).await;
         client
@@ -60,12 +60,13 @@ pub async fn publish(client: &Client, messages: u64, progress: &Progress) -> Res
     Ok(())
 }
 
-/// An event as a service would write it.
+/// An event as a service would write it in this trace.
 ///
 /// # Errors
 /// [`BenchError`] where it cannot be written or sent.
-pub fn written<M: Message>(
+pub(super) fn written<M: Message>(
     message: &M,
+    trace: TraceContext,
 ) -> Result<(tidewire::async_nats::Subject, HeaderMap, Bytes), BenchError> {
     let failed = |error: BoxError| Workload::Live.failed("write an event", error);
     let stamp = Stamp {
@@ -74,7 +75,7 @@ pub fn written<M: Message>(
         source: SERVICE.into(),
         correlation_id: None,
         causation_id: None,
-        trace: TraceContext::default(),
+        trace,
         format: Format::default(),
     };
     let outgoing =

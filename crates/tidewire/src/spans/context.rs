@@ -17,6 +17,8 @@ mod with_otlp {
     use tracing::Span;
     use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+    use crate::spans::unsampled::{is_unsampled, may_be_left_out};
+
     /// Headers, as OpenTelemetry reads and writes them.
     struct Headers<'a>(&'a TraceContext);
 
@@ -50,40 +52,63 @@ mod with_otlp {
         BaggagePropagator::new().extract_with_context(&sent, &Headers(headers))
     }
 
+    /// The context in which a message was sent, if its headers say one.
+    pub(crate) type Sent = Option<Context>;
+
+    pub(crate) fn sent(headers: &TraceContext) -> Sent {
+        headers.headers().next().is_some().then(|| read(headers))
+    }
+
+    /// Whether nobody reads what is written of a message that was sent so.
+    pub(crate) fn was_left_out(sent: &Sent) -> bool {
+        sent.as_ref().is_some_and(is_unsampled) && may_be_left_out()
+    }
+
+    /// The context of what is done now, as headers, if nobody reads what is written of it.
+    pub(crate) fn left_out() -> Option<TraceContext> {
+        may_be_left_out()
+            .then(|| Context::map_current(|around| is_unsampled(around).then(|| write(around))))
+            .flatten()
+    }
+
     /// The span's context as headers; `None` where no tracer listens to it.
     pub(crate) fn context(span: &Span) -> Option<TraceContext> {
         if span.is_disabled() {
             return None;
         }
         let context = span.context();
-        if !context.span().span_context().is_valid() {
-            return None;
-        }
+        context.span().span_context().is_valid().then(|| write(&context))
+    }
+
+    fn write(context: &Context) -> TraceContext {
         let mut headers = TraceContext::default();
-        TraceContextPropagator::new().inject_context(&context, &mut Written(&mut headers));
-        BaggagePropagator::new().inject_context(&context, &mut Written(&mut headers));
-        Some(headers)
+        TraceContextPropagator::new().inject_context(context, &mut Written(&mut headers));
+        BaggagePropagator::new().inject_context(context, &mut Written(&mut headers));
+        headers
     }
 
     /// Makes the span a child of the context in which a message was sent, with its baggage.
-    pub(crate) fn follow(span: &Span, sent: &TraceContext) {
-        if sent.headers().next().is_some() && !span.is_disabled() {
+    pub(crate) fn follow(span: &Span, sent: &Sent) {
+        if let Some(sent) = sent
+            && !span.is_disabled()
+        {
             // Refused where no tracer listens, and then there is nothing to say.
-            let _ = span.set_parent(read(sent));
+            let _ = span.set_parent(sent.clone());
         }
     }
 
     /// Links to the context in which a message was sent, or handled; `what` says which. One that cannot be read is none.
-    pub(crate) fn link(span: &Span, to: &TraceContext, what: &'static str, id: Option<&str>) {
-        if to.parent.is_none() || span.is_disabled() {
+    pub(crate) fn link(span: &Span, to: &Sent, what: &'static str, id: Option<&str>) {
+        let Some(to) = to.as_ref().filter(|_| !span.is_disabled()) else {
+            return;
+        };
+        let to = to.span().span_context().clone();
+        if !to.is_valid() {
             return;
         }
         let id = id.map(|id| KeyValue::new("messaging.message.id", id.to_owned()));
         let attributes = [Some(KeyValue::new("tidewire.link", what)), id];
-        span.add_link_with_attributes(
-            read(to).span().span_context().clone(),
-            attributes.into_iter().flatten().collect(),
-        );
+        span.add_link_with_attributes(to, attributes.into_iter().flatten().collect());
     }
 
     /// Records the span's ids as its fields, for the lines that are logged in it.
@@ -102,16 +127,32 @@ mod with_otlp {
 
 #[cfg(not(feature = "otlp"))]
 mod without {
+    use std::convert::Infallible;
+
     use tidewire_core::TraceContext;
     use tracing::Span;
+
+    pub(crate) type Sent = Option<Infallible>;
+
+    pub(crate) fn sent(_: &TraceContext) -> Sent {
+        None
+    }
+
+    pub(crate) fn was_left_out(_: &Sent) -> bool {
+        false
+    }
+
+    pub(crate) fn left_out() -> Option<TraceContext> {
+        None
+    }
 
     pub(crate) fn context(_: &Span) -> Option<TraceContext> {
         None
     }
 
-    pub(crate) fn follow(_: &Span, _: &TraceContext) {}
+    pub(crate) fn follow(_: &Span, _: &Sent) {}
 
-    pub(crate) fn link(_: &Span, _: &TraceContext, _: &'static str, _: Option<&str>) {}
+    pub(crate) fn link(_: &Span, _: &Sent, _: &'static str, _: Option<&str>) {}
 
     pub(crate) fn show(_: &Span) {}
 }

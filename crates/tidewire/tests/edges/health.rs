@@ -70,6 +70,27 @@ async fn a_connection_that_is_lost() {
     assert!(figures.contains("tidewire_connected{service=\"lonely\"} 1\n"));
 }
 
+/// What the page of telemetry gives Kubernetes is what a monitor answers, on the port of the page's first example.
+#[tokio::test]
+async fn the_probes_of_the_page() {
+    let server = Server::start().unwrap();
+    let nats = tidewire::connect(server.url()).await.unwrap();
+    let payments = payments().monitored().start(nats).await.unwrap();
+    let page = include_str!("../../../../book/src/telemetry.md");
+    let mut probes = 0;
+    for line in page.lines().filter(|line| line.contains("Probe: {")) {
+        let after = |name: &str| line.split_once(name)?.1.split([',', ' ']).next();
+        let (path, port) = (after("path: ").unwrap(), after("port: ").unwrap());
+        assert_eq!(get(address(&payments), path).await.0, 200, "{line}");
+        assert!(
+            page.contains(&format!(".monitor(([0, 0, 0, 0], {port}))")),
+            "{line}"
+        );
+        probes += 1;
+    }
+    assert_eq!(probes, 2);
+}
+
 #[tokio::test]
 async fn jetstream_that_is_turned_off() {
     let folder = tempfile::tempdir().unwrap();

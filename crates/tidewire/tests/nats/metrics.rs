@@ -2,6 +2,7 @@
 //!
 //! The recorder is the process's, and so may be shared by these tests: each has services of its own names.
 
+mod letters;
 mod sends;
 mod values;
 

@@ -2,6 +2,7 @@
 
 mod versions;
 
+use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -199,6 +200,7 @@ async fn a_bus_refuses_what_breaks_its_schema_with_the_place() {
     let running = service.start(client.clone()).await.unwrap();
     let bus = running.bus();
     let long = measure("canary-canary");
+    let mut asked = client.subscribe("weather.stations.wind.measure").await.unwrap();
     let published = bus.publish(&measured("x", -1)).await.unwrap_err();
     let PublishError::Encode(error) = &published else {
         panic!("{published}")
@@ -214,6 +216,13 @@ async fn a_bus_refuses_what_breaks_its_schema_with_the_place() {
     };
     assert_eq!(broken(&error), ("/station", "at most 8 characters"));
     assert_eq!(stored(&client, WEATHER).await, 0);
+    assert_eq!(stored(&client, "WEATHER__STATIONS__QUEUE").await, 0);
+    // What was sent would have come before this.
+    client
+        .publish("weather.stations.wind.measure", "last".into())
+        .await
+        .unwrap();
+    assert_eq!(asked.next().await.unwrap().payload, "last");
     bus.publish(&measured("x", 0)).await.unwrap();
     seen.reaches(1).await;
 }

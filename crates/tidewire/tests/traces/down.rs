@@ -1,6 +1,9 @@
 //! Without a collector, and with settings that cannot be.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use crate::{World, collector::hex};
 
@@ -20,6 +23,30 @@ async fn a_collector_that_is_down_harms_nothing() {
     );
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     assert!(world.collector.spans().is_empty());
+}
+
+/// It takes connections and answers nothing: the work is done, and the end waits as long as the page says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_hangs_holds_up_the_end_alone() {
+    let world = World::start().await;
+    // Whoever connects waits to be accepted.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", hanging.local_addr().unwrap());
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+        ("TIDEWIRE_TEST_FLUSH", ""),
+    ];
+    let printed = world.role_with("foreign", &settings).ends().await;
+    assert!(
+        printed.contains("traceparent: 00-0af7651916cd43dd8448eb211c80319c-"),
+        "{printed}"
+    );
+    let flushed = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("flushed within "));
+    let seconds: f64 = flushed.unwrap().parse().unwrap();
+    assert!(seconds > 1.0 && seconds < 5.0 + 3.0, "{seconds}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +84,8 @@ async fn the_environment_names_the_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_of_a_handler_has_the_ids_of_message_and_span() {
     let world = World::start().await;
-    let printed = world.role_to_its_end("log").await;
+    let log = [("TIDEWIRE_TEST_OTHERS", "a log at INFO")];
+    let printed = world.role_to_its_end_with("log", &log).await;
     let line = printed
         .lines()
         .find(|line| line.contains("shipped"))

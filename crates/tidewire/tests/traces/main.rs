@@ -9,6 +9,7 @@ mod down;
 mod ends;
 mod links;
 mod one_trace;
+mod unsampled;
 
 use std::{
     io::Read,
@@ -50,6 +51,8 @@ impl World {
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.collector.url())
             .env_remove("OTEL_SERVICE_NAME")
             .env_remove("OTEL_RESOURCE_ATTRIBUTES")
+            .env_remove("OTEL_TRACES_SAMPLER")
+            .env_remove("OTEL_TRACES_SAMPLER_ARG")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped());
         Role(command.spawn().unwrap())
@@ -57,8 +60,12 @@ impl World {
 
     /// The same, for a process that exports only when its guard flushes at its end, which is awaited.
     async fn role_to_its_end(&self, name: &str) -> String {
-        let hour = [("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
-        self.role_with(name, &hour).ends().await
+        self.role_to_its_end_with(name, &[]).await
+    }
+
+    async fn role_to_its_end_with(&self, name: &str, settings: &[(&str, &str)]) -> String {
+        let hour = ("OTEL_BSP_SCHEDULE_DELAY", "3600000");
+        self.role_with(name, &[&[hour], settings].concat()).ends().await
     }
 }
 

@@ -55,6 +55,20 @@ async fn from_command_to_event_to_handler_over_processes_and_a_retry() {
     );
 
     attributes(&request, &placed, second, &booked);
+    says(
+        &command,
+        &[
+            ("messaging.system", "nats"),
+            ("messaging.operation.name", "process"),
+            ("messaging.operation.type", "process"),
+            ("messaging.destination.name", "shop.checkout.order.place"),
+            ("tidewire.attempt", "#1"),
+        ],
+    );
+    for name in ["messaging.message.id", "messaging.message.body.size"] {
+        assert_eq!(command.attribute(name), request.attribute(name), "{name}");
+        assert!(command.attribute(name).is_some(), "{name}: {command:#?}");
+    }
     for span in collector.spans() {
         assert!(
             !span.name.contains("o.1") && !span.name.contains("o=2E1"),
@@ -88,8 +102,10 @@ fn attributes(request: &Seen, placed: &Seen, second: &Seen, booked: &Seen) {
     says(
         request,
         &[
+            ("messaging.system", "nats"),
             ("messaging.operation.name", "request"),
             ("messaging.operation.type", "send"),
+            ("messaging.destination.name", "shop.checkout.order.place"),
         ],
     );
     for name in [

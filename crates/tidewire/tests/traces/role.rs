@@ -10,8 +10,14 @@
 mod ends;
 #[path = "../support/replay.rs"]
 mod replay;
+#[path = "roles/unsampled.rs"]
+mod unsampled;
 
-use std::{env, error::Error, time::Duration};
+use std::{
+    env,
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,7 +29,7 @@ use tidewire::{
     telemetry, wire,
 };
 use tracing::Instrument;
-use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 #[derive(Command, Serialize, Deserialize, JsonSchema)]
 #[command(subject = "shop.checkout.order.place", key = order_id)]
@@ -100,21 +106,32 @@ type Done = Result<(), Box<dyn Error>>;
 #[tokio::main]
 async fn main() -> Done {
     let role = env::args().nth(1).unwrap();
-    let (traces, _flush) = match telemetry::otlp(&role) {
+    let (traces, flush) = match telemetry::otlp(&role) {
         Ok(made) => made,
         Err(error) => {
             println!("{error}");
             return Ok(());
         }
     };
-    let logs = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_filter(if role == "log" {
-            LevelFilter::INFO
-        } else {
-            LevelFilter::OFF
-        });
-    tracing_subscriber::registry().with(traces).with(logs).init();
+    let (registry, log) = (tracing_subscriber::registry(), fmt::layer().with_ansi(false));
+    let others = env::var("TIDEWIRE_TEST_OTHERS").unwrap_or_default();
+    match others.as_str() {
+        "" => registry.with(traces).init(),
+        "a log" => registry.with(traces).with(log).init(),
+        "a log before it" => registry.with(log).with(traces).init(),
+        "a log at INFO" => registry
+            .with(traces)
+            .with(log.with_filter(LevelFilter::INFO))
+            .init(),
+        "a log at WARN" => registry
+            .with(traces)
+            .with(log.with_filter(LevelFilter::WARN))
+            .init(),
+        "a filter for all" => registry.with(traces).with(LevelFilter::INFO).init(),
+        "a filter of its own" => registry.with(traces.with_filter(LevelFilter::INFO)).init(),
+        "a layer that is none" => registry.with(traces).with(None::<fmt::Layer<_>>).init(),
+        _ => return Err("no such layers".into()),
+    }
     if role == "settings" {
         tracing::info_span!("a span").in_scope(|| {});
         return Ok(());
@@ -128,6 +145,8 @@ async fn main() -> Done {
         "replay" => replay(nats).await?,
         "foreign" => foreign(nats).await?,
         "log" => log(nats).await?,
+        "unsampled" => unsampled::handled(nats).await?,
+        "edge" => unsampled::published(nats).await?,
         "command" => ends::command(nats).await?,
         "live" => ends::live_handlers(nats).await?,
         "template" => ends::template(nats).await?,
@@ -135,6 +154,11 @@ async fn main() -> Done {
         "panics" => ends::cut_off(nats, true).await?,
         "hangs" => ends::cut_off(nats, false).await?,
         _ => return Err("no such role".into()),
+    }
+    let ended = Instant::now();
+    drop(flush);
+    if env::var("TIDEWIRE_TEST_FLUSH").is_ok() {
+        println!("flushed within {}", ended.elapsed().as_secs_f64());
     }
     Ok(())
 }
@@ -235,9 +259,14 @@ async fn foreign(nats: Connection) -> Done {
 
 /// The headers of the parcel, once it is booked and what led to it is settled.
 async fn booked(nats: &Connection) -> HeaderMap {
+    stored(nats, "SHOP__SHIPPING").await
+}
+
+/// The headers of the first message of a stream, once it is there.
+async fn stored(nats: &Connection, stream: &str) -> HeaderMap {
     let js = jetstream::new(nats.client());
     loop {
-        if let Ok(stream) = js.get_stream("SHOP__SHIPPING").await
+        if let Ok(stream) = js.get_stream(stream).await
             && let Ok(parcel) = stream.get_raw_message(1).await
         {
             return parcel.headers;

@@ -77,6 +77,21 @@ async fn every_promised_metric_is_there_from_the_start_with_its_help_and_its_typ
             "{series}: there is no series of {name}"
         );
     }
+    let labels = ours.keys().flat_map(|series| labels(series));
+    let labels: BTreeSet<_> = labels.filter(|label| *label != "le").collect();
+    assert_eq!(
+        labels,
+        [
+            "consumer",
+            "error_class",
+            "message",
+            "outcome",
+            "service",
+            "tidewire",
+            "version"
+        ]
+        .into()
+    );
     let page = include_str!("../../../../../book/src/telemetry.md");
     let rows: BTreeSet<_> = page
         .lines()
@@ -89,6 +104,13 @@ async fn every_promised_metric_is_there_from_the_start_with_its_help_and_its_typ
         .filter_map(|(name, rest)| Some((name, rest.split_once(" |")?.0)))
         .collect();
     assert_eq!(rows, PROMISED.into(), "the page has the same");
+}
+
+/// The names of the labels of a series, `name{label="value",…}`.
+fn labels(series: &str) -> impl Iterator<Item = &str> {
+    let (_, labels) = series.split_once('{').unwrap();
+    let labels = labels.trim_end_matches('}').split(',');
+    labels.map(|label| label.split('=').next().unwrap())
 }
 
 /// The bounds of a histogram's buckets, as they are written, in the order of the page.

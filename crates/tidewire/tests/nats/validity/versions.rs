@@ -52,6 +52,25 @@ struct ProcessedV3 {
     currency: String,
 }
 
+/// Knows all three, each by the one before it.
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(subject = "orders.payments.payment.processed", key = payment_id, version = 3, from = ProcessedV2)]
+struct ProcessedOfAll {
+    payment_id: String,
+    amount: u64,
+    currency: String,
+}
+
+impl From<ProcessedV2> for ProcessedOfAll {
+    fn from(old: ProcessedV2) -> Self {
+        Self {
+            payment_id: old.payment_id,
+            amount: old.cents,
+            currency: "CHF".into(),
+        }
+    }
+}
+
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "orders.payments.day.closed")]
 struct DayClosed {}
@@ -115,6 +134,13 @@ async fn take_newest(State(seen): State<Seen>, Event(paid): Event<ProcessedV3>) 
     ));
 }
 
+async fn take_all(State(seen): State<Seen>, Event(paid): Event<ProcessedOfAll>) {
+    seen.note(format!(
+        "all {} {} {}",
+        paid.payment_id, paid.amount, paid.currency
+    ));
+}
+
 fn consumer(seen: &Seen) -> Service<Seen> {
     Service::new("consumer", "2.0.0")
         .state(seen.clone())
@@ -124,6 +150,7 @@ fn consumer(seen: &Seen) -> Service<Seen> {
         .on(durable("set", take_news))
         .on_batch(2, Duration::from_millis(5), durable("batch", take_batch))
         .on(durable("newest", take_newest))
+        .on(durable("all", take_all))
 }
 
 #[tokio::test]
@@ -145,6 +172,9 @@ async fn producers_and_consumers_of_three_versions_run_together() {
             expected.push(format!("{way} a{count} 100"));
             expected.push(format!("{way} b{count} 2"));
         }
+        expected.push(format!("all a{count} 100 CHF"));
+        expected.push(format!("all b{count} 2 CHF"));
+        expected.push(format!("all c{count} 3 USD"));
         expected.push(format!("newest b{count} 2 EUR"));
         expected.push(format!("newest c{count} 3 USD"));
     }
@@ -152,7 +182,7 @@ async fn producers_and_consumers_of_three_versions_run_together() {
     seen.reaches(expected.len()).await;
     // Three of version 3 for each of three handlers, and three of version 1 for the newest.
     let letters = kept_reach(&client, 12).await;
-    for durable in ["single", "set", "batch", "newest"] {
+    for durable in ["single", "set", "batch", "newest", "all"] {
         quiet(&client, PAYMENTS, &format!("consumer__{durable}")).await;
     }
     assert_eq!(seen.sorted(), expected);

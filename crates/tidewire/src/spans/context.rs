@@ -126,6 +126,10 @@ mod with_otlp {
 }
 
 #[cfg(not(feature = "otlp"))]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "called as those with the feature are"
+)]
 mod without {
     use std::convert::Infallible;
 

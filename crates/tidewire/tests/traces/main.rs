@@ -15,6 +15,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -80,14 +81,15 @@ struct Role(Child);
 impl Role {
     /// What it has printed, once it has ended well.
     async fn ends(mut self) -> String {
+        // Read while it runs: a pipe that is full stops it.
+        let mut output = self.0.stdout.take().unwrap();
+        let printed = thread::spawn(move || {
+            let mut printed = String::new();
+            output.read_to_string(&mut printed).unwrap();
+            printed
+        });
         within("it ends", async || self.0.try_wait().unwrap().is_some()).await;
-        let mut printed = String::new();
-        self.0
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut printed)
-            .unwrap();
+        let printed = printed.join().unwrap();
         assert!(self.0.wait().unwrap().success(), "{printed}");
         printed
     }

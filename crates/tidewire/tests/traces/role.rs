@@ -113,19 +113,18 @@ async fn main() -> Done {
             return Ok(());
         }
     };
-    let (registry, log) = (tracing_subscriber::registry(), fmt::layer().with_ansi(false));
+    let (registry, lines) = (tracing_subscriber::registry(), fmt::layer().with_ansi(false));
     let others = env::var("TIDEWIRE_TEST_OTHERS").unwrap_or_default();
     match others.as_str() {
         "" => registry.with(traces).init(),
-        "a log" => registry.with(traces).with(log).init(),
-        "a log before it" => registry.with(log).with(traces).init(),
+        "a log" => registry.with(traces).with(lines).init(),
         "a log at INFO" => registry
             .with(traces)
-            .with(log.with_filter(LevelFilter::INFO))
+            .with(lines.with_filter(LevelFilter::INFO))
             .init(),
         "a log at WARN" => registry
             .with(traces)
-            .with(log.with_filter(LevelFilter::WARN))
+            .with(lines.with_filter(LevelFilter::WARN))
             .init(),
         "a filter for all" => registry.with(traces).with(LevelFilter::INFO).init(),
         "a filter of its own" => registry.with(traces.with_filter(LevelFilter::INFO)).init(),

@@ -53,7 +53,6 @@ async fn nothing_is_exported_and_what_follows_is_told_so() {
 async fn other_layers_change_nothing_of_it() {
     for others in [
         "a log",
-        "a log before it",
         "a log at INFO",
         "a log at WARN",
         "a filter for all",

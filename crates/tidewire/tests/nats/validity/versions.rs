@@ -150,7 +150,6 @@ fn consumer(seen: &Seen) -> Service<Seen> {
         .on(durable("set", take_news))
         .on_batch(2, Duration::from_millis(5), durable("batch", take_batch))
         .on(durable("newest", take_newest))
-        .on(durable("all", take_all))
 }
 
 #[tokio::test]
@@ -159,7 +158,8 @@ async fn producers_and_consumers_of_three_versions_run_together() {
     let client = connect(&server).await;
     let oldest = producer::<ProcessedV1>(&client, "oldest").await;
     let newest = producer::<ProcessedV3>(&client, "newest").await;
-    let _consumer = consumer(&seen).start(client.clone()).await.unwrap();
+    let consumer = consumer(&seen).on(durable("all", take_all));
+    let _consumer = consumer.start(client.clone()).await.unwrap();
     let middle = producer::<ProcessedV2>(&client, "middle").await;
     for count in 0..3 {
         oldest.bus().publish(&v1(&format!("a{count}"), 1)).await.unwrap();

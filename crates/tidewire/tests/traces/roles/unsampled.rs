@@ -10,7 +10,7 @@ use tidewire::{
 };
 use tracing::{Instrument, level_filters::LevelFilter};
 
-use crate::{Done, OrderPlaced, ParcelBooked, orders, stop, stored};
+use crate::{Done, OrderPlaced, ParcelBooked, orders, placed, shipping, stop, stored};
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "shop.depot.parcel.left", key = order_id)]

@@ -59,7 +59,7 @@ fn till(gateway: &Gateway, breaker: &Breaker) -> Service<Gateway> {
 }
 
 #[tokio::test]
-async fn an_outage_spends_no_attempt_and_pulls_nothing() {
+async fn an_outage_spends_no_attempt() {
     let (server, gateway, breaker) = (server(), Gateway::default(), quick("gateway"));
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();

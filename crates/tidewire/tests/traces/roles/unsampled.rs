@@ -56,8 +56,9 @@ pub(crate) async fn published(nats: Connection) -> Done {
 
 async fn print_context(nats: &Connection, stream: &str) {
     let headers = stored(nats, stream).await;
-    let context = headers.get(wire::TRACEPARENT);
-    println!("{}", context.map_or("none", |value| value.as_str()));
+    for name in [wire::TRACEPARENT, wire::BAGGAGE] {
+        println!("{}", headers.get(name).map_or("none", |value| value.as_str()));
+    }
 }
 
 /// Handles an event whose sender left its trace out, and prints the contexts of what followed, after the level of what is
@@ -81,6 +82,7 @@ pub(crate) async fn handled(nats: Connection) -> Done {
         wire::TRACEPARENT,
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
     );
+    headers.append(wire::BAGGAGE, "tenant=a%20b");
     let body =
         r#"{"type":"event","id":"evt_1","timestamp":"2024-03-20T10:00:00Z","data":{"order_id":"o.1"}}"#;
     let js = jetstream::new(nats.client());

@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use tidewire::BoxError;
 
-use crate::{figures, row};
+use crate::{
+    figures,
+    row::{self, Run},
+};
 
 /// From the root of the repository.
 const PAGE: &str = "book/src/performance.md";
@@ -32,12 +35,22 @@ pub(crate) fn check(rows: &Path, traces: &Path) -> Result<(), BoxError> {
 
 /// The table of the rows and, where they were measured, that of traces.
 fn tables(rows: &Path, traces: &Path) -> Result<String, BoxError> {
-    let mut text = figures::table(&row::read(rows)?);
+    let mut text = figures::table(&known(rows)?);
     if traces.exists() {
         text.push('\n');
-        text += &figures::table(&row::read(traces)?);
+        text += &figures::table(&known(traces)?);
     }
     Ok(text)
+}
+
+/// Rows of sources that can be looked at.
+fn known(rows: &Path) -> Result<Run, BoxError> {
+    let run = row::read(rows)?;
+    if run.machine.commit.ends_with("-dirty") {
+        let rows = rows.display();
+        return Err(format!("{rows} is of sources that no commit has; commit them and measure again").into());
+    }
+    Ok(run)
 }
 
 fn with(page: &str, table: &str) -> Result<String, BoxError> {

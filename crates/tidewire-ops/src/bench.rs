@@ -121,14 +121,14 @@ pub const SERVICE: &str = "tidewire-bench";
 /// # Errors
 /// [`BenchError`]; what was stored is there until [`remove`].
 pub async fn prepare(nats: &Connection, workload: Workload, messages: u64) -> Result<(), BenchError> {
-    if matches!(workload, Workload::Live | Workload::Ask64 | Workload::Ask1) {
-        return Ok(());
-    }
+    let stored = match workload {
+        Workload::Live | Workload::Ask64 | Workload::Ask1 => return Ok(()),
+        Workload::Publish | Workload::Latency => 0,
+        Workload::Consume1 | Workload::Consume64 => messages,
+    };
+    // The start makes the stream.
     place::run(nats, 0, Telemetry::Off).await?;
-    match workload {
-        Workload::Consume1 | Workload::Consume64 => consume::store(nats, workload, messages).await,
-        _ => Ok(()),
-    }
+    consume::store(nats, workload, stored).await
 }
 
 /// Runs one workload with so many messages. The consuming ones read what [`prepare`] has stored.

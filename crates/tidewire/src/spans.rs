@@ -1,8 +1,8 @@
 //! Spans of what is sent and of what is handled, by OpenTelemetry's conventions for messaging.
 //!
 //! A span has the fields of the conventions whoever listens, and costs next to nothing where nobody does, or where only an
-//! exporter does that leaves its trace out. With the feature
-//! `otlp` it has a context too, which goes into the headers of what it sends and comes from those of what it handles.
+//! exporter does that leaves its trace out. With the feature `otlp` it has a context too, which goes into the headers of what
+//! it sends and comes from those of what it handles.
 
 mod context;
 #[cfg(feature = "otlp")]

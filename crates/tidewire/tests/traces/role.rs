@@ -232,20 +232,15 @@ async fn replay(nats: Connection) -> Done {
 async fn foreign(nats: Connection) -> Done {
     let orders = orders().start(nats.clone()).await?;
     let shipping = shipping(0).start(nats.clone()).await?;
-    let mut headers = HeaderMap::new();
-    headers.append(
-        "traceparent",
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    );
-    headers.append("tracestate", "vendor=it");
-    headers.append("baggage", "tenant=a%20b");
-    let body =
-        r#"{"type":"event","id":"evt_1","timestamp":"2024-03-20T10:00:00Z","data":{"order_id":"o.1"}}"#;
-    let js = jetstream::new(nats.client());
-    let subject = "shop.checkout.order.placed.o=2E1";
-    js.publish_with_headers(subject, headers, body.into())
-        .await?
-        .await?;
+    let context = [
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        ("tracestate", "vendor=it"),
+        ("baggage", "tenant=a%20b"),
+    ];
+    placed_by_another(&nats, &context).await?;
     let parcel = booked(&nats).await;
     for name in [wire::TRACEPARENT, wire::TRACESTATE, wire::BAGGAGE] {
         println!(
@@ -254,6 +249,22 @@ async fn foreign(nats: Connection) -> Done {
         );
     }
     stop(orders, shipping).await
+}
+
+/// Stores an order as another program does, with these headers.
+async fn placed_by_another(nats: &Connection, context: &[(&str, &str)]) -> Done {
+    let mut headers = HeaderMap::new();
+    for (name, value) in context {
+        headers.append(*name, *value);
+    }
+    let body =
+        r#"{"type":"event","id":"evt_1","timestamp":"2024-03-20T10:00:00Z","data":{"order_id":"o.1"}}"#;
+    let js = jetstream::new(nats.client());
+    let subject = "shop.checkout.order.placed.o=2E1";
+    js.publish_with_headers(subject, headers, body.into())
+        .await?
+        .await?;
+    Ok(())
 }
 
 /// The headers of the parcel, once it is booked and what led to it is settled.

@@ -2,15 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidewire::{
-    Bus, Connection,
-    async_nats::{HeaderMap, jetstream},
-    prelude::*,
-    wire,
-};
+use tidewire::{Bus, Connection, prelude::*, wire};
 use tracing::{Instrument, level_filters::LevelFilter};
 
-use crate::{Done, OrderPlaced, ParcelBooked, orders, placed, shipping, stop, stored};
+use crate::{Done, OrderPlaced, ParcelBooked, orders, placed, placed_by_another, shipping, stop, stored};
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "shop.depot.parcel.left", key = order_id)]
@@ -77,18 +72,14 @@ pub(crate) async fn handled(nats: Connection) -> Done {
         .on(durable("pack", pack).retry(Retry::immediate().max_attempts(2)))
         .start(nats.clone())
         .await?;
-    let mut headers = HeaderMap::new();
-    headers.append(
-        wire::TRACEPARENT,
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
-    );
-    headers.append(wire::BAGGAGE, "tenant=a%20b");
-    let body =
-        r#"{"type":"event","id":"evt_1","timestamp":"2024-03-20T10:00:00Z","data":{"order_id":"o.1"}}"#;
-    let js = jetstream::new(nats.client());
-    js.publish_with_headers("shop.checkout.order.placed.o=2E1", headers, body.into())
-        .await?
-        .await?;
+    let context = [
+        (
+            wire::TRACEPARENT,
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+        ),
+        (wire::BAGGAGE, "tenant=a%20b"),
+    ];
+    placed_by_another(&nats, &context).await?;
     for stream in ["SHOP__SHIPPING", "SHOP__DEPOT"] {
         print_context(&nats, stream).await;
     }

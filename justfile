@@ -41,6 +41,10 @@ crash *flags:
 bench *flags:
     cargo run --release -p tidewire-bench -- run {{ flags }}
 
+# The same on a runtime with a thread for each processor.
+bench-threads *flags:
+    cargo run --release -p tidewire-bench -- run --runtime multi-thread --rows bench/results/threads.jsonl {{ flags }}
+
 # The pure part of a delivery, decoding to settlement, in nanoseconds and without a server.
 bench-delivery *flags:
     cargo bench -p tidewire-core --bench delivery -- {{ flags }}

@@ -20,8 +20,8 @@ use crate::{rounds::RunArgs, side::SideArgs};
 
 /// Where the rows of the last full run are, from the root of the repository.
 const RESULTS: &str = "bench/results/latest.jsonl";
-/// Where the rows of the last run with traces are, if there was one.
-const TRACES: &str = "bench/results/traces.jsonl";
+/// Where the rows of further runs are, if there were any: on a thread for each processor, and with traces.
+const FURTHER: [&str; 2] = ["bench/results/threads.jsonl", "bench/results/traces.jsonl"];
 
 /// Measures Tidewire and async-nats, and keeps the book's figures true.
 #[derive(Debug, Parser)]
@@ -61,8 +61,8 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Run(args) => rounds::run(&args),
-        Verb::Page { rows } => page::write(&rows, TRACES.as_ref()),
-        Verb::Check { rows } => page::check(&rows, TRACES.as_ref()),
+        Verb::Page { rows } => page::write(&rows, &FURTHER),
+        Verb::Check { rows } => page::check(&rows, &FURTHER),
         Verb::Table { rows } => row::read(&rows).map(|run| print!("{}", figures::table(&run))),
         Verb::Side(args) => side::run(&args),
     };

@@ -14,16 +14,16 @@ const PAGE: &str = "book/src/performance.md";
 const BEGIN: &str = "<!-- figures: written by `just bench-page` -->\n";
 const END: &str = "<!-- end of figures -->";
 
-pub(crate) fn write(rows: &Path, traces: &Path) -> Result<(), BoxError> {
+pub(crate) fn write(rows: &Path, further: &[&str]) -> Result<(), BoxError> {
     let page = fs::read_to_string(PAGE)
         .map_err(|error| format!("{PAGE}: {error}; run it at the root of the repository"))?;
-    Ok(fs::write(PAGE, with(&page, &tables(rows, traces)?)?)?)
+    Ok(fs::write(PAGE, with(&page, &tables(rows, further)?)?)?)
 }
 
-pub(crate) fn check(rows: &Path, traces: &Path) -> Result<(), BoxError> {
+pub(crate) fn check(rows: &Path, further: &[&str]) -> Result<(), BoxError> {
     let page = fs::read_to_string(PAGE)
         .map_err(|error| format!("{PAGE}: {error}; run it at the root of the repository"))?;
-    if with(&page, &tables(rows, traces)?)? == page {
+    if with(&page, &tables(rows, further)?)? == page {
         return Ok(());
     }
     Err(format!(
@@ -33,12 +33,12 @@ pub(crate) fn check(rows: &Path, traces: &Path) -> Result<(), BoxError> {
     .into())
 }
 
-/// The table of the rows and, where they were measured, that of traces.
-fn tables(rows: &Path, traces: &Path) -> Result<String, BoxError> {
+/// The table of the rows and, of further ones, those of what was measured.
+fn tables(rows: &Path, further: &[&str]) -> Result<String, BoxError> {
     let mut text = figures::table(&known(rows)?);
-    if traces.exists() {
+    for rows in further.iter().map(Path::new).filter(|rows| rows.exists()) {
         text.push('\n');
-        text += &figures::table(&known(traces)?);
+        text += &figures::table(&known(rows)?);
     }
     Ok(text)
 }

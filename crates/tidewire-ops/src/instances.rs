@@ -9,10 +9,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{api::round_trip, error::OpsError};
 
-/// How long the first answer is awaited.
-const FIRST_WITHIN: Duration = Duration::from_millis(750);
-/// How long the next one is: whoever runs answers at once, and on a machine that is busy in a fifth of a second.
+/// How long the first answer is awaited: where nobody hears the question, the server says so at once.
+pub(crate) const FIRST_WITHIN: Duration = Duration::from_secs(4);
+/// How long the next one is at least: whoever runs answers at once, and on a machine that is busy in a fifth of a second.
 const NEXT_WITHIN: Duration = Duration::from_millis(500);
+/// How many times as long as the first one took: where the way is long, or the machine slow, the others need that too.
+const TIMES: u32 = 4;
 
 /// One running instance of a service, ours or anybody's, as it says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,7 +51,8 @@ pub struct InstanceEndpoint {
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
-/// Asks who runs, and returns when nobody has answered for a while, which is within six seconds where few do.
+/// Asks who runs, and returns when nobody has answered for half a second, or for four times as long as the first answer
+/// took; at once where nobody hears the question.
 ///
 /// # Errors
 /// [`OpsError::NotPermitted`], or [`OpsError::Connection`], also where the server does not answer.
@@ -71,7 +74,9 @@ async fn ask(nats: &Connection) -> Result<Vec<Instance>, OpsError> {
         .map_err(|error| failed(error.into()))?;
     let mut found: Vec<Instance> = Vec::new();
     let mut is_nobody = false;
-    let mut deadline = Instant::now() + FIRST_WITHIN;
+    let asked = Instant::now();
+    let mut deadline = asked + FIRST_WITHIN;
+    let mut next_within = None;
     while let Ok(Some(answer)) = timeout_at(deadline, answers.next()).await {
         is_nobody = answer.status == Some(StatusCode::NO_RESPONDERS);
         if is_nobody {
@@ -79,7 +84,8 @@ async fn ask(nats: &Connection) -> Result<Vec<Instance>, OpsError> {
         }
         // Whatever else answers there is no service.
         found.extend(serde_json::from_slice::<Instance>(&answer.payload));
-        deadline = Instant::now() + NEXT_WITHIN;
+        let took = || (asked.elapsed() * TIMES).clamp(NEXT_WITHIN, FIRST_WITHIN);
+        deadline = Instant::now() + *next_within.get_or_insert_with(took);
     }
     if found.is_empty() && !is_nobody {
         // A server that hangs looks the same as services that say nothing.

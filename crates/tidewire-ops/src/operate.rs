@@ -14,7 +14,10 @@ use tidewire::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::{error::OpsError, instances::instances};
+use crate::{
+    error::OpsError,
+    instances::{FIRST_WITHIN, instances},
+};
 
 /// How long the instances of a service are waited for: what they do takes a few requests to the server.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
@@ -76,7 +79,8 @@ pub(crate) async fn decode(
     Ok(operated)
 }
 
-/// Asks every instance that runs, and returns when all of them have answered, or one has that is `enough`.
+/// Asks every instance that runs, and returns when all of them have answered, or one has that is `enough`. Where none is
+/// known to run one may all the same, which was late to say so; where none hears this either, the server says that at once.
 async fn ask(
     nats: &Connection,
     service: &str,
@@ -103,8 +107,14 @@ async fn ask(
         let sent = client.publish_with_reply(subject, inbox, body.into()).await;
         sent.map_err(|error| failed(error.into()))?;
         let mut operated: Vec<Operated> = Vec::new();
-        let deadline = Instant::now() + ANSWERED_WITHIN;
-        while !awaited.is_empty() {
+        let none_is_known = awaited.is_empty();
+        let within = if none_is_known {
+            FIRST_WITHIN
+        } else {
+            ANSWERED_WITHIN
+        };
+        let deadline = Instant::now() + within;
+        while !awaited.is_empty() || (none_is_known && operated.is_empty()) {
             let Ok(Some(answer)) = timeout_at(deadline, answers.next()).await else {
                 break;
             };

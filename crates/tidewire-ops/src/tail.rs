@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tidewire::{Connection, SubjectFilter, async_nats::Subscriber};
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::{api, error::OpsError};
 use history::Past;
@@ -60,6 +60,8 @@ impl Tail {
             let live = live.map_err(|error| OpsError::Connection(error.into()))?;
             api::round_trip(nats).await?;
             sleep(TOLD_WITHIN).await;
+            // A refusal that has come by now goes before the end of this: it is looked at where this has to wait.
+            yield_now().await;
             Ok::<_, OpsError>(live)
         };
         let live = nats.unless_refused(&[filter.as_str()], subscribing).await??;

@@ -2,8 +2,9 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write as _,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -41,33 +42,47 @@ pub(super) async fn say_of(breaker: &Breaker) {
 pub(super) struct News {
     pub(super) process: String,
     pub(super) open: bool,
+    /// The process has ended, and has no breaker any more.
+    gone: bool,
     at: Instant,
 }
 
 /// Reads what a process says until it ends.
 pub(super) fn listen(process: String, stdout: ChildStdout, news: mpsc::UnboundedSender<News>) {
     tokio::spawn(async move {
-        let tell = |open| {
-            let at = Instant::now();
-            let process = process.clone();
+        let tell = |open, gone| {
+            let told = News {
+                process: process.clone(),
+                open,
+                gone,
+                at: Instant::now(),
+            };
             // Nobody takes it where the demo is ending.
-            let _ = news.send(News { process, open, at });
+            let _ = news.send(told);
         };
         let mut lines = BufReader::new(stdout).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             match line.as_str() {
-                OPEN => tell(true),
-                CLOSED => tell(false),
+                OPEN => tell(true, false),
+                CLOSED => tell(false, false),
                 _ => {}
             }
         }
-        tell(false); // a process that is gone has no breaker
+        tell(false, true);
     });
 }
 
 /// All of them, as they said last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Breakers(Rc<RefCell<Known>>);
+
 #[derive(Debug, Default)]
-pub(super) struct Breakers(RefCell<BTreeMap<String, Times>>);
+struct Known {
+    /// Of those that were ever open.
+    times: BTreeMap<String, Times>,
+    /// The processes that run and have one.
+    running: BTreeSet<String>,
+}
 
 /// How long one was open.
 #[derive(Debug, Default)]
@@ -77,15 +92,26 @@ struct Times {
 }
 
 impl Breakers {
+    /// Those of these processes.
+    pub(super) fn of(processes: impl Iterator<Item = String>) -> Self {
+        Self(Rc::new(RefCell::new(Known {
+            times: BTreeMap::new(),
+            running: processes.collect(),
+        })))
+    }
+
     /// Notes it; gives how long the breaker was open where this closed it, and `None` where it changes nothing.
     pub(super) fn note(&self, news: &News) -> Option<Duration> {
         let mut known = self.0.borrow_mut();
+        if news.gone {
+            known.running.remove(&news.process);
+        }
         if news.open {
-            let times = known.entry(news.process.clone()).or_default();
+            let times = known.times.entry(news.process.clone()).or_default();
             times.since.get_or_insert(news.at);
             return Some(Duration::ZERO);
         }
-        let times = known.get_mut(&news.process)?;
+        let times = known.times.get_mut(&news.process)?;
         let open = news.at - times.since.take()?;
         times.before += open;
         Some(open)
@@ -95,15 +121,29 @@ impl Breakers {
     pub(super) fn open(&self) -> usize {
         self.0
             .borrow()
+            .times
             .values()
             .filter(|times| times.since.is_some())
             .count()
+    }
+
+    /// Whether those of all processes are that run.
+    pub(super) fn are_all_open(&self) -> bool {
+        let known = self.0.borrow();
+        let is_open = |process: &String| {
+            known
+                .times
+                .get(process)
+                .is_some_and(|times| times.since.is_some())
+        };
+        known.running.iter().all(is_open)
     }
 
     /// How long each was open, by process; those that never were are not there.
     pub(super) fn totals(&self) -> Vec<(String, Duration)> {
         let known = self.0.borrow();
         known
+            .times
             .iter()
             .map(|(process, times)| {
                 let now = times.since.map_or(Duration::ZERO, |since| since.elapsed());
@@ -124,6 +164,7 @@ mod tests {
             breakers.note(&News {
                 process: "payments-1".into(),
                 open,
+                gone: false,
                 at: began + Duration::from_secs(seconds),
             })
         };
@@ -138,5 +179,25 @@ mod tests {
             breakers.totals(),
             [("payments-1".to_owned(), Duration::from_secs(7))]
         );
+    }
+
+    #[test]
+    fn all_are_open_when_those_of_the_processes_that_run_are() {
+        let names = ["payments-1", "payments-2"];
+        let breakers = Breakers::of(names.into_iter().map(str::to_owned));
+        let say = |process: &str, open, gone| {
+            breakers.note(&News {
+                process: process.into(),
+                open,
+                gone,
+                at: Instant::now(),
+            });
+            breakers.are_all_open()
+        };
+        assert!(!breakers.are_all_open());
+        assert!(!say("payments-1", true, false));
+        assert!(say("payments-2", true, false));
+        assert!(!say("payments-1", false, false));
+        assert!(say("payments-1", false, true), "the one that is left is open");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    pin::pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    args::DemoArgs,
+    args::{DemoArgs, ShopService},
     breakers::{Breakers, News},
     children::Children,
     error::DemoError,
@@ -75,11 +76,15 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
     let gateway = Gateway::open(&nats).await?;
     gateway.set(Faults::bugs()).await?;
     let (tell, news) = mpsc::unbounded_channel();
+    let failures = Failures::listen(&nats.client()).await?;
+    let children = Children::start(&url, folder, &tell)?;
+    let payments = children.of(ShopService::Payments);
+    let breakers = Breakers::of(payments.map(|child| child.name.clone()));
     let mut stage = Stage {
-        failures: Failures::listen(&nats.client()).await?,
-        children: Children::start(&url, folder, &tell)?,
+        failures,
+        children,
         news,
-        breakers: Breakers::default(),
+        breakers: breakers.clone(),
         screen,
         signals: signals.clone(),
         began: Instant::now(),
@@ -107,13 +112,21 @@ async fn play(args: &DemoArgs, folder: &Folder, screen: &Screen) -> Result<bool,
             () = limit(args) => {}
         }
     };
-    let play = Play::new(&gateway, screen);
+    let play = Play::new(&gateway, screen, breakers);
     let placing = async {
-        let placing = storefront.place_orders(args.rate, args.orders, end);
-        let mut placing = std::pin::pin!(placing);
+        let mut placing = pin!(storefront.place_orders(args.rate, args.orders, end));
+        let mut outage = Box::pin(play.play(Outage::within(args.length())));
         tokio::select! {
-            () = &mut placing => {}
-            played = play.play(Outage::within(args.length())) => {
+            () = &mut placing => {
+                // An outage that has begun goes on until it was seen, unless somebody wants an end.
+                if play.is_down() {
+                    tokio::select! {
+                        played = &mut outage => played?,
+                        () = signals.end.cancelled() => {}
+                    }
+                }
+            }
+            played = &mut outage => {
                 played?;
                 placing.await;
             }

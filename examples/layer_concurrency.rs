@@ -22,7 +22,7 @@ type Kitchen = watch::Sender<(usize, usize, usize)>; // at work now, at most so 
 
 async fn work(State(kitchen): State<Kitchen>, _: Event<CakeOrdered>) {
     kitchen.send_modify(|(now, most, _)| (*now, *most) = (*now + 1, (*most).max(*now + 1)));
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     kitchen.send_modify(|(now, _, done)| (*now, *done) = (*now - 1, *done + 1));
 }
 

@@ -7,7 +7,7 @@ import * as wire from "./wire.mjs";
 await wire.run(async (nats, task) => {
   const consumer = await jetstream(nats).consumers.get(task.stream, task.consumer);
   const waiting = [];
-  for await (const message of await consumer.fetch({ max_messages: task.count, expires: 5000 })) waiting.push(message);
+  for await (const message of await consumer.fetch({ max_messages: task.count, expires: 30000 })) waiting.push(message);
   const last = waiting.pop();
   for (const message of waiting) await message.ackAck();
   last.nak();

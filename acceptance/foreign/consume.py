@@ -5,7 +5,7 @@ import wire
 
 async def consume(nats, task):
     consumer = await nats.jetstream().pull_subscribe_bind(task["consumer"], stream=task["stream"])
-    *handled, last = await consumer.fetch(task["count"], timeout=5)
+    *handled, last = await consumer.fetch(task["count"], timeout=30)
     for message in handled:
         await message.ack_sync()
     await last.nak()

@@ -52,7 +52,7 @@ export function headersOf(named = {}) {
 /** Runs `program(natsClient, input)` and prints what it gives back. */
 export async function run(program) {
   const task = JSON.parse(await text(process.stdin));
-  const client = await connect({ servers: task.url, timeout: 5000, reconnect: false });
+  const client = await connect({ servers: task.url, timeout: 30000, reconnect: false });
   try {
     console.log(JSON.stringify(await program(client, task)));
   } finally {

@@ -53,7 +53,7 @@ def run(program):
 
     async def connected():
         task = json.load(sys.stdin)
-        client = await nats.connect(task["url"], connect_timeout=5, allow_reconnect=False)
+        client = await nats.connect(task["url"], connect_timeout=30, allow_reconnect=False)
         try:
             json.dump(await program(client, task), sys.stdout)
         finally:

@@ -30,6 +30,9 @@ use noted::Noted;
 /// Longer than a message that failed is held in hand: it is parked, and what follows it in its key.
 const LATE: Duration = Duration::from_secs(11);
 
+/// Between two looks whether jobs are held.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// How many events a batch has at most, and how long they are gathered.
 const BATCH: usize = 20;
 const GATHERS: Duration = Duration::from_millis(20);
@@ -43,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) runs: PathBuf,
     /// While this file is there the gateway is down.
     pub(crate) gateway: Option<PathBuf>,
+    /// While this file is there no job is done.
+    pub(crate) held: Option<PathBuf>,
     /// While this file is there jobs of the kind [`Kind::Mend`] succeed.
     pub(crate) mended: PathBuf,
     pub(crate) way: Way,
@@ -148,6 +153,9 @@ async fn try_to(kind: Kind, attempt: u32, bench: &Bench) -> Result<(), Failure> 
         Err("the gateway is down").or_unavailable()?;
     }
     sleep(bench.options.takes).await;
+    while bench.options.held.as_ref().is_some_and(|held| held.exists()) {
+        sleep(LOOK).await;
+    }
     match kind {
         Kind::Once | Kind::Late if attempt == 1 => Err("the first attempt fails").or_retry()?,
         Kind::Late if attempt == 2 => Err("the second attempt fails").or_retry_after(LATE)?,

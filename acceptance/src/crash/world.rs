@@ -114,6 +114,7 @@ impl World {
             name: format!("w{number}"),
             runs: self.runs(),
             gateway: None,
+            held: None,
             mended: self.mended(),
             way: self.way,
             death: None,

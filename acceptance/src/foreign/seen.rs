@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 /// How long a handler may take to see what was sent; it takes milliseconds.
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Notes of all handlers, in the order in which they were made.
 #[derive(Clone, Debug, Default)]

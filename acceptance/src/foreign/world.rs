@@ -1,21 +1,22 @@
 //! A server with our services on it.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidewire::{
     Format, MessageId, Metadata, Running, Timestamp,
     async_nats::{self, jetstream},
     prelude::*,
 };
 use tidewire_server::Server;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     messages::{
         GetPayment, LIMIT, PaymentProcessed, PaymentRequested, ProcessPayment, REQUESTED, Receipt, STREAM,
         UNLUCKY,
     },
-    seen::Seen,
+    seen::{SOON, Seen},
 };
 
 /// The version that both services say they are.
@@ -66,6 +67,20 @@ impl World {
         let client = async_nats::connect(self.server.url()).await?;
         let stream = jetstream::new(client).get_stream(STREAM).await?;
         Ok(stream.consumer_info(name).await?)
+    }
+
+    /// What waits for a consumer, once that is as `wanted` or after a while: the server counts what was stored, and what was
+    /// acked, a moment after it said so.
+    pub(crate) async fn waiting(&self, consumer: &str, wanted: &Value) -> Result<Value, Box<dyn Error>> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let found = self.consumer(consumer).await?;
+            let waiting = json!({ "pending": found.num_pending, "unacknowledged": found.num_ack_pending });
+            if waiting == *wanted || Instant::now() > deadline {
+                return Ok(waiting);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

@@ -9,6 +9,11 @@ mod support;
 use rustix::process::Signal;
 use support::{Demo, eventually, is_listening, is_running, kill};
 
+/// Stands above the first line that a second brings, whichever second that is.
+const HEAD: &str = "time  placed";
+/// Longer than anything here takes: each demo of this length is ended by its test.
+const LONG: [&str; 2] = ["--seconds", "600"];
+
 #[test]
 fn a_demo_of_three_seconds_balances_its_books() {
     let ended = Demo::start(&["--seconds", "3", "--rate", "50"]).end();
@@ -22,7 +27,8 @@ fn a_demo_of_three_seconds_balances_its_books() {
 
 #[test]
 fn the_gateway_fails_in_all_its_ways_and_every_letter_is_repaired() {
-    let ended = Demo::start(&["--seconds", "5", "--rate", "50"]).end();
+    // By number, so that all cards are among them however slow the machine is.
+    let ended = Demo::start(&["--orders", "250", "--rate", "50"]).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended.has("The payment gateway goes down.");
     ended.has(": the breaker opens.");
@@ -71,9 +77,15 @@ fn a_number_of_orders_ends_it_too_and_the_folder_can_be_kept() {
 
 #[test]
 fn one_payments_instance_is_killed_and_the_other_takes_over() {
-    let mut demo = Demo::start(&["--seconds", "4", "--rate", "30"]);
-    demo.wait_for(" 1 s ");
+    let mut demo = Demo::start(&[&LONG[..], &["--rate", "30"]].concat());
+    demo.wait_for(HEAD);
     kill(demo.pid_of("payments-1"), Signal::KILL);
+    demo.wait_for("was killed");
+    // More orders come meanwhile.
+    for _ in 0..2 {
+        demo.wait_for("│");
+    }
+    kill(demo.pid(), Signal::INT);
     let ended = demo.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended.has("was killed: payments-2 takes over");
@@ -82,8 +94,8 @@ fn one_payments_instance_is_killed_and_the_other_takes_over() {
 
 #[test]
 fn the_only_instance_of_a_service_is_killed_and_the_demo_says_so() {
-    let mut demo = Demo::start(&["--seconds", "30"]);
-    demo.wait_for(" 1 s ");
+    let mut demo = Demo::start(&LONG);
+    demo.wait_for(HEAD);
     let pids = demo.pids();
     kill(demo.pid_of("inventory"), Signal::KILL);
     let ended = demo.end();
@@ -103,8 +115,8 @@ fn the_only_instance_of_a_service_is_killed_and_the_demo_says_so() {
 
 #[test]
 fn a_killed_demo_leaves_no_process_behind() {
-    let mut demo = Demo::start(&["--seconds", "30"]);
-    demo.wait_for(" 1 s ");
+    let mut demo = Demo::start(&LONG);
+    demo.wait_for(HEAD);
     let (pids, server, folder) = (demo.pids(), demo.server(), demo.folder());
     assert_eq!(pids.len(), 5);
     assert!(is_listening(&server));
@@ -118,8 +130,8 @@ fn a_killed_demo_leaves_no_process_behind() {
 #[test]
 fn ctrl_c_and_sigterm_end_it_early_with_the_summary() {
     for signal in [Signal::INT, Signal::TERM] {
-        let mut demo = Demo::start(&["--seconds", "600", "--rate", "20"]);
-        demo.wait_for(" 1 s ");
+        let mut demo = Demo::start(&[&LONG[..], &["--rate", "20"]].concat());
+        demo.wait_for(HEAD);
         kill(demo.pid(), signal);
         let ended = demo.end();
         assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -33,6 +33,25 @@ pub use gateway::{Charge, Gateway, GatewayError, Unreachable, Verdict};
 /// How long the gateway may take.
 pub const TIME_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long a payment may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until its handler is cut off.
+    pub time: Duration,
+    /// Until its instance is taken for dead, and another one has it.
+    pub ack_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            time: TIME_LIMIT,
+            // What an instance that is killed had in hand, its twin has after five seconds.
+            ack_wait: Duration::from_secs(5),
+        }
+    }
+}
+
 async fn charge(
     State(gateway): State<Gateway>,
     processed: Emit<PaymentProcessed>,
@@ -74,14 +93,18 @@ pub fn breaker() -> Breaker {
 
 /// The payments service.
 pub fn service(gateway: Gateway, breaker: &Breaker) -> Service<Gateway> {
+    service_within(gateway, breaker, Limits::default())
+}
+
+/// The payments service with other limits: a test on a busy machine wants longer ones.
+pub fn service_within(gateway: Gateway, breaker: &Breaker, limits: Limits) -> Service<Gateway> {
     let retry = Retry::exponential(Duration::from_millis(200), Duration::from_secs(10)).max_attempts(5);
     let charge = durable("charge", charge)
         .retry(retry)
         .on_error_if(GatewayError::is_final, Then::DeadLetter)
         .on_error::<BucketError>(Then::RetryAfter(Duration::from_secs(1)))
-        .time_limit(TIME_LIMIT)
-        // What an instance that is killed had in hand, its twin has after five seconds.
-        .ack_wait(Duration::from_secs(5))
+        .time_limit(limits.time)
+        .ack_wait(limits.ack_wait)
         .circuit_breaker(breaker)
         // A request that comes again after it was handled sends the events of the first time, and runs nothing.
         .effectively_once();

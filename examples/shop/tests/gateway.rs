@@ -9,11 +9,16 @@ use tidewire_ops::{DeadLetters, Listed, Replay, ReplayEnd, Selection};
 use tidewire_server::Server;
 use tidewire_shop::{
     messages::PaymentRequested,
-    payments::{Faults, Gateway, breaker, service},
+    payments::{Faults, Gateway, Limits, TIME_LIMIT, breaker, service_within},
 };
 
 /// The longest that anything here may take.
 const BOUND: Duration = Duration::from_secs(60);
+/// Longer than a machine stands still: what is slow here is the gateway.
+const PATIENT: Limits = Limits {
+    time: BOUND,
+    ack_wait: BOUND,
+};
 
 /// The payments service, and somebody who wants money.
 struct Till {
@@ -26,7 +31,7 @@ struct Till {
 }
 
 impl Till {
-    async fn open(faults: Faults) -> Self {
+    async fn open(faults: Faults, limits: Limits) -> Self {
         let server = Server::start().unwrap();
         let nats = tidewire::connect(server.url()).await.unwrap();
         let orders = Service::new("orders", "1.0.0")
@@ -36,7 +41,7 @@ impl Till {
         gateway.set(faults).await.unwrap();
         Self {
             orders: orders.start(nats.clone()).await.unwrap(),
-            _payments: service(gateway.clone(), &breaker)
+            _payments: service_within(gateway.clone(), &breaker, limits)
                 .start(nats.clone())
                 .await
                 .unwrap(),
@@ -89,11 +94,12 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_retry_helps_is_put_aside_and_repaired_by_a_replay() {
-    let till = Till::open(Faults {
+    let faults = Faults {
         errors: 0.3,
+        hangs: 0.0,
         ..Faults::bugs()
-    })
-    .await;
+    };
+    let till = Till::open(faults, PATIENT).await;
     for number in 0..10 {
         till.request(&number.to_string(), "4242-4242").await;
     }
@@ -141,11 +147,11 @@ async fn what_no_retry_helps_is_put_aside_and_repaired_by_a_replay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_slow_is_waited_for_and_nothing_fails() {
-    let till = Till::open(Faults {
+    let faults = Faults {
         slow: 1.0,
         ..Faults::none()
-    })
-    .await;
+    };
+    let till = Till::open(faults, PATIENT).await;
     let began = Instant::now();
     for number in 0..10 {
         till.request(&number.to_string(), "4242-4242").await;
@@ -167,11 +173,15 @@ async fn a_gateway_that_is_slow_is_waited_for_and_nothing_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_hangs_is_cut_off_and_charges_once() {
-    let till = Till::open(Faults {
+    let faults = Faults {
         hangs: 1.0,
         ..Faults::none()
-    })
-    .await;
+    };
+    let limits = Limits {
+        time: TIME_LIMIT,
+        ..PATIENT
+    };
+    let till = Till::open(faults, limits).await;
     till.request("a", "4242-4242").await;
     eventually("it is cut off", async || till.stored("TIDEWIRE_ERRORS").await > 0).await;
     till.gateway.set(Faults::none()).await.unwrap();
@@ -181,11 +191,11 @@ async fn a_gateway_that_hangs_is_cut_off_and_charges_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_gateway_is_down_nothing_is_spent() {
-    let till = Till::open(Faults {
+    let faults = Faults {
         down: true,
         ..Faults::none()
-    })
-    .await;
+    };
+    let till = Till::open(faults, PATIENT).await;
     for number in 0..50 {
         till.request(&number.to_string(), "4242-4242").await;
     }

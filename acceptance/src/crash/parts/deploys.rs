@@ -11,10 +11,14 @@ use crate::{
     world::World,
 };
 
+/// What waits at least when an instance is deployed: enough for the other one for nine seconds.
+const LEAST: u64 = 500;
+
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     let deploys = scale.times(8, 2);
+    let backlog = scale.pick(2_000, 1_000);
     let world = World::alone().await?;
-    world.post(scale.pick(2_000, 1_000), |_| Kind::Fine).await?;
+    world.post(backlog, |_| Kind::Fine).await?;
     let slow = || Options {
         attempts: 2,
         concurrency: 8,
@@ -28,6 +32,10 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     }
     for _ in 0..deploys {
         for _ in 0..workers.len() {
+            // However slowly they are deployed, there is a backlog.
+            if world.pending().await? < LEAST {
+                world.post(backlog, |_| Kind::Fine).await?;
+            }
             workers.remove(0).stop().await?;
             workers.push(world.worker(&slow()).await?);
         }

@@ -37,6 +37,13 @@ pub(crate) async fn check(report: &mut Report, foreign: &Foreign, world: &mut Wo
         &said["answers"],
     );
 
+    let all = json!({ "pending": WAITING, "unacknowledged": 0 });
+    let found = world.waiting(CONSUMER, &all).await?;
+    report.same(
+        &format!("all of it waits in our durable, for {client}"),
+        &all,
+        &found,
+    );
     let input =
         json!({ "url": world.server.url(), "stream": STREAM, "consumer": CONSUMER, "count": WAITING });
     let said = foreign.run("consume", &input).await?;
@@ -52,11 +59,12 @@ pub(crate) async fn check(report: &mut Report, foreign: &Foreign, world: &mut Wo
         &json!({ "handled": handled, "given_back": waiting(WAITING - 1) }),
         &said,
     );
-    let left = world.consumer(CONSUMER).await?;
+    let one = json!({ "pending": 0, "unacknowledged": 1 });
+    let left = world.waiting(CONSUMER, &one).await?;
     report.same(
         &format!("{client} acks what it handled, and the durable knows"),
-        &json!({ "pending": 0, "unacknowledged": 1 }),
-        &json!({ "pending": left.num_pending, "unacknowledged": left.num_ack_pending }),
+        &one,
+        &left,
     );
 
     world.start_shipping().await?;
@@ -75,13 +83,12 @@ pub(crate) async fn check(report: &mut Report, foreign: &Foreign, world: &mut Wo
     if let Some(shipping) = world.shipping.take() {
         shipping.stop().await?;
     }
-    let left = world.consumer(CONSUMER).await?;
+    let nothing = json!({ "pending": 0, "unacknowledged": 0 });
+    let left = world.waiting(CONSUMER, &nothing).await?;
     report.same(
         &format!("{client} leaves a durable in which nothing waits"),
-        &json!({ "pending": 0, "unacknowledged": 0, "seen": before + 1 }),
-        &json!({
-            "pending": left.num_pending, "unacknowledged": left.num_ack_pending, "seen": world.seen.by("ship").len(),
-        }),
+        &json!({ "left": nothing, "seen": before + 1 }),
+        &json!({ "left": left, "seen": world.seen.by("ship").len() }),
     );
     Ok(())
 }

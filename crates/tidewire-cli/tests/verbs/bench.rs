@@ -170,7 +170,9 @@ async fn what_was_made_is_removed_after_an_interrupt_too() {
     let _alone = ALONE.lock().await;
     let (server, _running) = world().await;
     let nats = connect(&server).await;
-    let mut child = on(&server, &["bench", "--only", "consume-64"]).spawn().unwrap();
+    // Whoever interrupts it may be late: all of these take many seconds.
+    let all = "publish,consume-1,consume-64,latency";
+    let mut child = on(&server, &["bench", "--only", all]).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while streams(&nats).await.is_empty() {
         assert!(Instant::now() < deadline, "no stream within 60 s");

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use crate::run::{ended, on};
 
 /// How long the service and what it stores may take.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn the_first_page_prints_what_it_shows() {

@@ -29,7 +29,7 @@ async fn flags_win_over_variables_and_contexts_are_read() {
 #[tokio::test]
 async fn what_is_wrong_with_the_connection_is_said_and_is_two() {
     let guarded = Server::builder()
-        .config("authorization { user: ann, password: s3cret }")
+        .config("authorization { timeout: 30, user: ann, password: s3cret }")
         .start()
         .unwrap();
     let url = guarded.url();

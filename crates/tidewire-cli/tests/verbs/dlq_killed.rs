@@ -24,7 +24,7 @@ use crate::{
 
 const LETTERS: usize = 300;
 /// So many are handled before the replay is killed, and the others wait meanwhile.
-const BEFORE: usize = 40;
+const BEFORE: usize = 20;
 
 /// A handler that keeps books of its own.
 #[derive(Clone, Debug)]
@@ -97,7 +97,8 @@ async fn a_replay_that_is_killed_midway_and_run_again_handles_each_letter_once()
     books.mended.store(true, Ordering::SeqCst);
 
     let args = ["dlq", "replay", "--all", "--yes"];
-    let mut replay = on(&server, &[&args[..], &["--rate", "50"]].concat())
+    // So slowly that whoever kills it may be ten seconds late.
+    let mut replay = on(&server, &[&args[..], &["--rate", "20"]].concat())
         .spawn()
         .unwrap();
     let (handled, replaying) = (

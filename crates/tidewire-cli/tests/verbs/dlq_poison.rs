@@ -11,7 +11,7 @@ use crate::{
     letters::{Stored, World},
     raw::publish_raw,
     run::{Ran, run, run_with_input, within},
-    services::world,
+    services::{connect, world},
 };
 
 const SUBJECT: &str = "orders.payments.payment.processed.p-1";
@@ -75,7 +75,7 @@ async fn poison_is_shown_exported_byte_for_byte_and_imported_elsewhere() {
     assert_harmless(&exported);
     assert_eq!(exported.json_lines().len(), POISONS.len());
     let here = World {
-        nats: tidewire::connect(server.url()).await.unwrap(),
+        nats: connect(&server).await,
         server,
     };
     let there = World::start().await;

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a handler may take to hear something.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 struct Seen {

@@ -3,11 +3,11 @@
 use insta::assert_snapshot;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidewire::{dead_letter::LetterId, prelude::*};
+use tidewire::{Connect, dead_letter::LetterId, prelude::*};
 use tidewire_server::Server;
 
 use crate::{
-    letters::{World, failed},
+    letters::{World, connected, failed},
     run::{Ran, ended, on, run},
     services::connect,
 };
@@ -80,14 +80,14 @@ async fn of_a_key_nothing_overtakes_what_is_refused() {
 /// The world of somebody who may do everything, on a server where `few` may not publish to `deny`.
 async fn world_with_users(deny: &str) -> World {
     let users = format!(
-        "authorization {{ users: [
+        "authorization {{ timeout: 30, users: [
             {{ user: all, password: x }}
             {{ user: few, password: x, permissions: {{ publish: {{ deny: \"{deny}\" }} }} }}
         ] }}"
     );
     let server = Server::builder().config(&users).start().unwrap();
     let url = server.url().replace("nats://", "nats://all:x@");
-    let nats = tidewire::connect(&url).await.unwrap();
+    let nats = connected(Connect::to(&url)).await;
     let world = World { server, nats };
     world.stream("TIDEWIRE_DLQ", &["dlq.>"]).await;
     world.stream("TW_PAYMENTS", &["retry.payments.>"]).await;

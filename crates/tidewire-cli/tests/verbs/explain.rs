@@ -10,7 +10,7 @@ use tidewire::{
 use tidewire_server::Server;
 
 use crate::{
-    run::run,
+    run::{Ran, run, whole},
     services::{connect, payments, shipping, world},
 };
 
@@ -42,20 +42,23 @@ async fn streams_consumers_listeners_and_endpoints_are_named() {
     };
     js.create_stream(copy).await.unwrap();
     let _second = payments().start(connect(&server).await).await.unwrap();
-    for (what, subject) in [
-        ("event", "orders.payments.payment.processed.p=2E1"),
-        ("other_consumer", "orders.payments.closed"),
-        ("command", "orders.payments.payment.process.p-1"),
-        ("query", "orders.payments.payment.get.p-1"),
-        ("without_its_key", "orders.payments.payment.processed"),
-        ("nobody", "users.v2.profile.user.created.u-7"),
-        ("grammar", "orders.Payments.payment.processed"),
-        ("reserved", "retry.orders.payments.process"),
-        ("queue_nobody", "queue.orders.payments.payment.process.p-1"),
-        ("filter", "orders.payments.*"),
-        ("no_subject", "orders..process"),
+    // What is said once all that hear it or answer it were in time.
+    let (one, two) = ("1 instance runs", "2 instances run");
+    for (what, subject, all) in [
+        ("event", "orders.payments.payment.processed.p=2E1", &[one][..]),
+        ("other_consumer", "orders.payments.closed", &[one]),
+        ("command", "orders.payments.payment.process.p-1", &[one, two]),
+        ("query", "orders.payments.payment.get.p-1", &[one, two]),
+        ("without_its_key", "orders.payments.payment.processed", &[one]),
+        ("nobody", "users.v2.profile.user.created.u-7", &[]),
+        ("grammar", "orders.Payments.payment.processed", &[]),
+        ("reserved", "retry.orders.payments.process", &[]),
+        ("queue_nobody", "queue.orders.payments.payment.process.p-1", &[]),
+        ("filter", "orders.payments.*", &[]),
+        ("no_subject", "orders..process", &[]),
     ] {
-        let ran = run(&server, &["explain", subject]).await;
+        let is_whole = |ran: &Ran| all.iter().all(|said| ran.stdout.contains(*said));
+        let ran = whole(is_whole, async || run(&server, &["explain", subject]).await).await;
         assert_snapshot!(format!("explain_{what}"), ran.shown(&[]));
     }
     let json = run(

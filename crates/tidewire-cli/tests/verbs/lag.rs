@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tidewire::async_nats::{
     datetime::parse_rfc3339,
-    jetstream::{AckKind, consumer::pull},
+    jetstream::{self, AckKind, consumer::pull},
 };
 use tidewire_server::Server;
 use tokio::{
@@ -21,13 +21,22 @@ use tokio::{
 };
 
 use crate::{
-    run::{Ran, on, run},
+    run::{Ran, on, run, within},
     services::{connect, payments, shipping},
 };
 
 const DURABLE: &str = "shipping__ship-on-payment";
 const STREAM: &str = "ORDERS__PAYMENTS";
 const BOUND: Duration = Duration::from_secs(30);
+
+/// Waits until so many messages wait for the durable: a publisher has its ack a moment before consumers count.
+async fn counted(js: &jetstream::Context, stream: &str, pending: u64) {
+    let stream = js.get_stream(stream).await.unwrap();
+    within("all are counted", async || {
+        stream.consumer_info(DURABLE).await.unwrap().num_pending == pending
+    })
+    .await;
+}
 
 /// Two services that have stopped, and what they left: two messages, one of which waits for another attempt; a replay;
 /// and a consumer of somebody else whose name a terminal would obey.
@@ -50,6 +59,7 @@ async fn left() -> Server {
     ] {
         js.publish(subject, "{}".into()).await.unwrap().await.unwrap();
     }
+    counted(&js, STREAM, 2).await;
     let stream = js.get_stream(STREAM).await.unwrap();
     let consumer = stream.get_consumer::<pull::Config>(DURABLE).await.unwrap();
     let mut batch = consumer.fetch().max_messages(1).messages().await.unwrap();
@@ -106,6 +116,7 @@ async fn what_waits_is_shown_worst_first() {
     assert_eq!((ran.code, &ran.json()["consumers"]), (Some(1), &json!([])));
     let replay = js.publish("retry.shipping.ship-on-payment.x", "{}".into()).await;
     replay.unwrap().await.unwrap();
+    counted(&js, "TW_SHIPPING", 1).await;
     let ran = run(&server, &["lag", "--interval", "50ms"]).await;
     assert_snapshot!("lag_with_a_replay", shown(&ran));
 
@@ -319,7 +330,7 @@ async fn a_watch_shows_rates_the_time_to_drain_and_what_was_delivered_again() {
 
 #[tokio::test]
 async fn what_is_not_permitted_is_named() {
-    let config = "authorization { users: [ { user: blind, password: x, permissions: {
+    let config = "authorization { timeout: 30, users: [ { user: blind, password: x, permissions: {
         publish: { deny: \"$JS.API.STREAM.LIST\" } } } ] }";
     let server = Server::builder().config(config).start().unwrap();
     let mut command = on(&server, &["lag", "--interval", "10ms"]);

@@ -14,6 +14,7 @@ use tidewire_server::Server;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{
+    letters::connected,
     run::{Ran, run},
     services::{connect, payments, world},
 };
@@ -153,7 +154,7 @@ impl Write for Log {
 
 #[tokio::test]
 async fn a_service_without_the_permission_starts_and_warns() {
-    let users = r#"authorization { users: [
+    let users = r#"authorization { timeout: 30, users: [
         { user: all, password: x }
         { user: few, password: x, permissions: { publish: { deny: ["$KV.TIDEWIRE_MANIFESTS.>"] } } }
         { user: fewer, password: x, permissions: { publish: { deny: ["$JS.API.STREAM.*.KV_TIDEWIRE_MANIFESTS"] } } }
@@ -169,7 +170,7 @@ async fn a_service_without_the_permission_starts_and_warns() {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .set_default();
-        let nats = Connect::to(server.url()).user(user, "x").connect().await.unwrap();
+        let nats = connected(Connect::to(server.url()).user(user, "x")).await;
         let running = payments().start(nats).await.unwrap();
         drop(logging);
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -85,9 +85,9 @@ async fn nobody_there_and_no_answer_are_told_apart() {
         "--data",
         "{}",
         "--timeout",
-        "1s",
     ];
-    assert_snapshot!("request_nobody", run(&server, &ask).await.shown(&[]));
+    let for_long = [&ask[..], &["30s"]].concat();
+    assert_snapshot!("request_nobody", run(&server, &for_long).await.shown(&[]));
     let nats = connect(&server).await;
     let _silent = nats
         .client()
@@ -95,5 +95,6 @@ async fn nobody_there_and_no_answer_are_told_apart() {
         .await
         .unwrap();
     crate::services::round_trip(&nats).await;
-    assert_snapshot!("request_no_answer", run(&server, &ask).await.shown(&[]));
+    let shortly = [&ask[..], &["1s"]].concat();
+    assert_snapshot!("request_no_answer", run(&server, &shortly).await.shown(&[]));
 }

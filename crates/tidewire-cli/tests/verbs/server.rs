@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use insta::assert_snapshot;
+use tidewire::Connect;
 use tidewire_server::{Binary, Installer, Server};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -10,9 +11,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::run::{command, ended};
+use crate::{
+    letters::connected,
+    run::{command, ended},
+    services::connect,
+};
 
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// On a machine that has nothing, and no way to get it.
 fn on_an_empty_machine(args: &[&str], folder: &std::path::Path) -> Command {
@@ -85,7 +90,7 @@ async fn it_runs_until_it_is_told_to_end_and_keeps_what_it_should() {
     assert!(line().await.contains(&store));
     assert_eq!(line().await, "Ctrl-C ends it");
 
-    let nats = tidewire::connect(&url).await.unwrap();
+    let nats = connected(Connect::to(&url)).await;
     let bucket = tidewire::async_nats::jetstream::kv::Config {
         bucket: "kept".into(),
         ..Default::default()
@@ -98,7 +103,7 @@ async fn it_runs_until_it_is_told_to_end_and_keeps_what_it_should() {
     assert_eq!(status.code(), Some(0));
 
     let again = Server::builder().store_dir(&store).start().unwrap();
-    let nats = tidewire::connect(again.url()).await.unwrap();
+    let nats = connect(&again).await;
     nats.jetstream().get_key_value("kept").await.unwrap();
 }
 

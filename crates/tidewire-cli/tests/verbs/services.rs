@@ -2,8 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidewire::{Connection, Failure, OrFail, Running, prelude::*};
+use tidewire::{Connect, Connection, Failure, OrFail, Running, prelude::*};
 use tidewire_server::Server;
+
+use crate::letters::connected;
 
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 #[event(subject = "orders.payments.payment.processed", key = payment_id, version = 2, patch(1 = []))]
@@ -92,7 +94,7 @@ pub(crate) fn shipping() -> Service {
 }
 
 pub(crate) async fn connect(server: &Server) -> Connection {
-    tidewire::connect(server.url()).await.unwrap()
+    connected(Connect::to(server.url())).await
 }
 
 /// A server on which both run; they end with what is returned.

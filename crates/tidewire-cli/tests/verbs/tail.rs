@@ -20,7 +20,7 @@ use crate::{
     services::{connect, round_trip, world},
 };
 
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// A tail that listens by now.
 struct Listening {
@@ -288,7 +288,7 @@ async fn what_is_sent_while_streams_are_read_comes_once() {
 
 #[tokio::test]
 async fn what_cannot_be_heard_is_said() {
-    let users = r#"authorization { users: [
+    let users = r#"authorization { timeout: 30, users: [
         { user: all, password: x }
         { user: few, password: x, permissions: { subscribe: { deny: "secret.>" } } }
     ] }"#;

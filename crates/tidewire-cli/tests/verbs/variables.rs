@@ -36,7 +36,7 @@ async fn with(config: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Ran 
 
 #[tokio::test]
 async fn a_flag_goes_before_a_variable_and_a_variable_before_a_context() {
-    let named = server("authorization { user: ann, password: right }");
+    let named = server("authorization { timeout: 30, user: ann, password: right }");
     let url = named.url();
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none");
@@ -108,8 +108,10 @@ async fn a_flag_goes_before_a_variable_and_a_variable_before_a_context() {
 async fn each_kind_of_credentials_is_read_from_its_variable() {
     let folder = tempfile::tempdir().unwrap();
     let seed = write(folder.path(), "user.nk", SEED);
-    let tokens = server("authorization { token: right }");
-    let keyed = server(&format!("authorization {{ users: [{{ nkey: {PUBLIC} }}] }}"));
+    let tokens = server("authorization { timeout: 30, token: right }");
+    let keyed = server(&format!(
+        "authorization {{ timeout: 30, users: [{{ nkey: {PUBLIC} }}] }}"
+    ));
     for (server, variable, value) in [
         (&tokens, "NATS_TOKEN", "right"),
         // The tools take a user without a password for a token.
@@ -128,7 +130,7 @@ async fn each_kind_of_credentials_is_read_from_its_variable() {
 /// Each names the variable's file or kind, and shows no secret.
 #[tokio::test]
 async fn a_variable_that_leads_nowhere_is_said() {
-    let plain = server("authorization { token: right }");
+    let plain = server("authorization { timeout: 30, token: right }");
     let url = plain.url();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();

@@ -11,7 +11,7 @@ use tidewire::{
 use tidewire_ops::{AttemptView, DeadLetters, Selection};
 use tidewire_server::Server;
 
-use crate::letters::{DURABLE, Failed, SERVICE, World, failed, time};
+use crate::letters::{DURABLE, Failed, SERVICE, World, connected, failed, time};
 
 const NEVER: &str = "not on record: no error event was stored of it, as where its process died";
 const KEPT: &str = "no longer on record (error events are kept 7 days)";
@@ -287,15 +287,13 @@ async fn a_flood_of_other_events_is_read_up_to_a_limit() {
 /// Who may read the letters and not the error events still sees what the letter tells.
 #[tokio::test]
 async fn error_events_that_may_not_be_read_hide_nothing_else() {
-    let config = "authorization { users: [
+    let config = "authorization { timeout: 30, users: [
         { user: admin, password: admin }
         { user: reader, password: reader, permissions: { publish: { deny: \"$JS.API.*.*.TIDEWIRE_ERRORS\" } } }
     ] }";
     let server = Server::builder().config(config).start().unwrap();
-    let connect = async |user: &str| {
-        let connect = tidewire::Connect::to(server.url()).user(user, user.to_owned());
-        connect.connect().await.unwrap()
-    };
+    let connect =
+        async |user: &str| connected(tidewire::Connect::to(server.url()).user(user, user.to_owned())).await;
     let (nats, reader) = (connect("admin").await, connect("reader").await);
     let mut world = World { server, nats };
     world.stream("TIDEWIRE_DLQ", &["dlq.>"]).await;

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{StreamExt, future::join_all};
 use serde_json::{json, value::to_raw_value};
-use tidewire::{Format, async_nats::jetstream::consumer::pull, wire};
+use tidewire::{Connect, Format, async_nats::jetstream::consumer::pull, wire};
 use tidewire_ops::{
     Consumers, DeadLetters, Draft, Edit, History, Lag, Manifests, OpsError, Scope, Selection, Tail,
     bench::{self, Telemetry, Workload},
@@ -19,7 +19,7 @@ use tidewire_server::Server;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    letters::{World, failed},
+    letters::{World, connected, failed},
     replay::{HOW, all},
 };
 
@@ -31,8 +31,8 @@ const RECORD: Duration = Duration::from_secs(22);
 const START: Duration = Duration::from_secs(60);
 /// What is said for a call where the caller says it.
 const GIVEN: Duration = Duration::from_secs(2);
-/// What the clock may be late by.
-const LATE: Duration = Duration::from_secs(5);
+/// What the clock may be late by: less than one more question would take.
+const LATE: Duration = Duration::from_secs(9);
 
 type Call<'a> = (&'static str, Duration, Pin<Box<dyn Future<Output = String> + 'a>>);
 
@@ -155,7 +155,7 @@ const NEXT: Duration = Duration::from_secs(20);
 /// Runs a benchmark on a server that hangs once it is under way, and gives back what it says.
 async fn left(workload: Workload, at_work: &'static str) -> String {
     let mut server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connected(Connect::to(server.url())).await;
     bench::prepare(&nats, workload, 1000).await.unwrap();
     let mut under_way = nats.client().subscribe(at_work).await.unwrap();
     let running = bench::run(&nats, workload, MANY, Telemetry::Off);

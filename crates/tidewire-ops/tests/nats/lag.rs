@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use tidewire::{
-    Connection, Timestamp,
+    Connect, Connection, Timestamp,
     async_nats::jetstream::{
         AckKind, Message,
         consumer::{PriorityPolicy, PullConsumer, pull},
@@ -15,10 +15,14 @@ use tidewire::{
 };
 use tidewire_ops::{ConsumerLag, Consumers, Drain, Lag, Scope};
 use tidewire_server::{Cluster, Server};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+use crate::letters::connected;
+
+const BOUND: Duration = Duration::from_secs(30);
 
 async fn connect(server: &Server) -> Connection {
-    tidewire::connect(server.url()).await.unwrap()
+    connected(Connect::to(server.url())).await
 }
 
 async fn make_stream(nats: &Connection, name: &str, subjects: &str) {
@@ -32,7 +36,7 @@ async fn make_stream(nats: &Connection, name: &str, subjects: &str) {
 
 /// Makes a stream. A cluster that has just begun, or elects a leader, may leave the first question unanswered.
 async fn create(nats: &Connection, config: stream::Config) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + BOUND;
     loop {
         let Err(error) = nats.jetstream().create_stream(config.clone()).await else {
             return;
@@ -80,9 +84,23 @@ async fn publish(nats: &Connection, subject: &str, count: usize) {
     }
 }
 
+/// Waits until so many messages wait for the durable `ship`: a publisher has its ack a moment before consumers count.
+async fn counted(nats: &Connection, stream: &str, pending: u64) {
+    let stream = nats.jetstream().get_stream(stream).await.unwrap();
+    let deadline = Instant::now() + BOUND;
+    loop {
+        let info = stream.consumer_info("shipping__ship").await.unwrap();
+        if info.num_pending == pending {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{pending} are not counted: {info:?}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn fetch(consumer: &PullConsumer, count: usize) -> Vec<Message> {
-    let batch = consumer.fetch().max_messages(count).messages().await.unwrap();
-    let messages: Vec<_> = batch.try_collect().await.unwrap();
+    let batch = consumer.batch().max_messages(count).expires(BOUND);
+    let messages: Vec<_> = batch.messages().await.unwrap().try_collect().await.unwrap();
     assert_eq!(messages.len(), count);
     messages
 }
@@ -137,10 +155,12 @@ async fn the_oldest_is_the_first_that_matches_and_is_not_settled() {
     publish(&nats, "event.other.1", 5).await;
     publish(&nats, "event.a.2", 3).await;
     publish(&nats, "event.b.2", 1).await;
+    counted(&nats, "EVENTS", 4).await;
     let stream = nats.jetstream().get_stream("EVENTS").await.unwrap();
     for sequence in [16, 17] {
         stream.delete_message(sequence).await.unwrap();
     }
+    counted(&nats, "EVENTS", 2).await;
     let before = read(&nats).await;
     let (lag, now) = since(&nats, &before).await;
     assert_eq!((lag.len(), lag[0].pending, lag[0].unacknowledged), (1, 2, 0));
@@ -164,6 +184,7 @@ async fn a_message_that_waits_for_its_next_attempt_is_the_oldest() {
     make_stream(&nats, "EVENTS", "event.>").await;
     let consumer = durable(&nats, "EVENTS", "shipping", "ship", &["event.a.*"]).await;
     publish(&nats, "event.a.1", 3).await;
+    counted(&nats, "EVENTS", 3).await;
     let messages = fetch(&consumer, 3).await;
     let later = AckKind::Nak(Some(Duration::from_secs(3600)));
     messages[0].double_ack_with(later).await.unwrap();
@@ -182,6 +203,7 @@ async fn what_was_delivered_again_is_counted_until_it_is_settled() {
     make_stream(&nats, "EVENTS", "event.>").await;
     let consumer = durable(&nats, "EVENTS", "shipping", "ship", &["event.a.*"]).await;
     publish(&nats, "event.a.1", 3).await;
+    counted(&nats, "EVENTS", 3).await;
     for message in &fetch(&consumer, 3).await[1..] {
         message.double_ack_with(AckKind::Nak(None)).await.unwrap();
     }
@@ -205,11 +227,13 @@ async fn rates_are_of_the_messages_that_match() {
     make_stream(&nats, "EVENTS", "event.>").await;
     let consumer = durable(&nats, "EVENTS", "shipping", "ship", &["event.a.*"]).await;
     publish(&nats, "event.a.1", 40).await;
+    counted(&nats, "EVENTS", 40).await;
     let before = read(&nats).await;
     for _ in 0..10 {
         publish(&nats, "event.a.1", 1).await;
         publish(&nats, "event.b.1", 7).await;
     }
+    counted(&nats, "EVENTS", 50).await;
     ack(&fetch(&consumer, 25).await[..20]).await;
     let (lag, _) = since(&nats, &before).await;
     let lag = &lag[0];
@@ -265,6 +289,7 @@ async fn what_is_parked_is_told_with_the_replays() {
         (0, 4, Drain::Unknown)
     );
     publish(&nats, "retry.shipping.ship.x", 1).await;
+    counted(&nats, "TW_SHIPPING", 1).await;
     let (lag, _) = since(&nats, &before).await;
     assert_eq!(
         (lag[0].pending, lag[0].parked, lag[0].drain),
@@ -311,7 +336,7 @@ async fn all_pages_are_read_and_those_of_others_on_demand() {
 #[tokio::test]
 async fn a_stream_without_a_leader_is_named_and_the_others_are_shown() {
     let mut cluster = Cluster::start(3).unwrap();
-    let nats = tidewire::connect(&cluster.url()).await.unwrap();
+    let nats = connected(Connect::to(cluster.url())).await;
     make_stream(&nats, "LOST", "lost.>").await;
     durable(&nats, "LOST", "shipping", "lost", &[]).await;
     let info = nats.jetstream().get_stream("LOST").await.unwrap();

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use tidewire::{dead_letter::Act, wire};
+use tidewire::{Connect, dead_letter::Act, wire};
 use tidewire_ops::{DeadLetters, Listed, Replay, ReplayEnd, Replayed, Selection};
 
-use crate::letters::{Failed, Service, TRACE, World, failed};
+use crate::letters::{Failed, Service, TRACE, World, connected, failed};
 
 pub(crate) const HOW: Replay = Replay {
     to_subject: false,
@@ -109,7 +109,7 @@ async fn two_tools_at_once_send_each_letter_once() {
     }
     let (dead, letters) = all(&world).await;
     // Another process has another connection.
-    let nats = tidewire::connect(world.server.url()).await.unwrap();
+    let nats = connected(Connect::to(world.server.url())).await;
     let second = DeadLetters::open(&nats, "bob@desk").await.unwrap();
     Service::start(&world).await.always(Act::Handled);
     let (one, other) = tokio::join!(

@@ -20,9 +20,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::letters::{World, failed};
+use crate::letters::{World, connected, failed};
 
-const NAMED_WITHIN: Duration = Duration::from_secs(2);
+const NAMED_WITHIN: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(60);
 const LETTERS: &str = "orders.payments.payment.processed.p-1";
 
@@ -59,7 +59,8 @@ fn user(name: &str, publish: &[&str], subscribe: &[&str]) -> String {
 
 /// A server with these users and one who may do everything, with a letter and a bucket of manifests.
 async fn world(users: &str) -> World {
-    let config = format!("authorization {{ users: [ {{ user: admin, password: admin }}\n{users} ] }}");
+    let config =
+        format!("authorization {{ timeout: 30, users: [ {{ user: admin, password: admin }}\n{users} ] }}");
     let server = Server::builder().config(config).start().unwrap();
     let nats = connect_as(&server, "admin").await;
     let world = World { server, nats };
@@ -75,8 +76,7 @@ async fn world(users: &str) -> World {
 }
 
 async fn connect_as(server: &Server, user: &str) -> Connection {
-    let connect = Connect::to(server.url()).user(user, user.to_owned());
-    connect.connect().await.unwrap()
+    connected(Connect::to(server.url()).user(user, user.to_owned())).await
 }
 
 /// Others on a connection, to whom something is refused all the time; how often it was.

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-/// Waits for a condition, at most ten seconds.
+/// Waits for a condition, at most a minute.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
-        assert!(started.elapsed() < Duration::from_secs(10), "not in 10 s: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "not in 60 s: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }

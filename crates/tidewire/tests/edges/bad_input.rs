@@ -14,8 +14,8 @@ use tidewire_server::Server;
 use crate::{
     overheard::Overheard,
     support::{
-        NAMED_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, cashier, make_stream,
-        payments, process, processed, soon, stored, stream, till, within,
+        COMES_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, cashier, connect_to,
+        make_stream, payments, process, processed, soon, stored, stream, till, within,
     },
 };
 
@@ -33,7 +33,7 @@ struct World {
 
 async fn world(config: &str) -> World {
     let server = Server::builder().config(config).start().unwrap();
-    let (nats, seen) = (tidewire::connect(server.url()).await.unwrap(), Seen::default());
+    let (nats, seen) = (connect_to(server.url()).await, Seen::default());
     World {
         payments: payments().start(nats.clone()).await.unwrap(),
         _cashier: cashier(&seen).start(nats.clone()).await.unwrap(),
@@ -56,7 +56,7 @@ impl World {
 
     /// What another client hears of all that is sent here.
     async fn overheard(&self) -> Overheard {
-        let other = tidewire::connect(self.server.url()).await.unwrap();
+        let other = connect_to(self.server.url()).await;
         Overheard::of(other, &["orders.>", "queue.>"]).await
     }
 
@@ -206,16 +206,12 @@ fn ids(messages: &[Message]) -> BTreeSet<String> {
 
 /// Waits until the service knows what the stream of payments lacks.
 async fn is_known(world: &World) {
-    within(
-        Duration::from_secs(8),
-        "the service looks at its stream",
-        async || {
-            let causes = world.payments.not_ready();
-            causes
-                .get("stream-ORDERS__PAYMENTS")
-                .is_some_and(|said| said.contains("`orders.payments.payment.processed.*`"))
-        },
-    )
+    within(COMES_WITHIN, "the service looks at its stream", async || {
+        let causes = world.payments.not_ready();
+        causes
+            .get("stream-ORDERS__PAYMENTS")
+            .is_some_and(|said| said.contains("`orders.payments.payment.processed.*`"))
+    })
     .await;
 }
 
@@ -227,12 +223,7 @@ async fn a_stream_that_does_not_capture_the_subject() {
     is_known(&world).await;
     let mut overheard = world.overheard().await;
     let bus = world.payments.bus();
-    let told = soon(
-        Duration::from_secs(16),
-        "it is told",
-        bus.publish(&processed("p")),
-    )
-    .await;
+    let told = soon(COMES_WITHIN, "it is told", bus.publish(&processed("p"))).await;
     let error = told.unwrap_err();
     assert!(
         matches!(error, PublishError::NoStream { .. }) && error.is_transient(),
@@ -262,13 +253,13 @@ async fn a_stream_of_which_it_is_not_known_yet_that_it_does_not_capture_the_subj
     let world = world("").await;
     let js = world.nats.jetstream();
     let (bus, event, heard) = (world.payments.bus(), processed("p"), processed("heard"));
-    let other = tidewire::connect(world.server.url()).await.unwrap();
+    let other = connect_to(world.server.url()).await;
     let mut overheard = Overheard::of(other, &["orders.payments.payment.processed.heard"]).await;
     // Only the server knows: until the service looks it is sent, again and again with one id, and stored nowhere.
     let whole = world.stops_capturing().await;
     let (unheard, told) = tokio::join!(
-        soon(Duration::from_secs(16), "it is told", bus.publish(&event)),
-        soon(Duration::from_secs(16), "it is told", bus.publish(&heard))
+        soon(COMES_WITHIN, "it is told", bus.publish(&event)),
+        soon(COMES_WITHIN, "it is told", bus.publish(&heard))
     );
     let error = unheard.unwrap_err();
     assert!(
@@ -281,7 +272,7 @@ async fn a_stream_of_which_it_is_not_known_yet_that_it_does_not_capture_the_subj
     let sent = overheard.until_now(&world.nats).await;
     assert!(ids(&sent).len() <= 1, "each try has the same id");
     is_known(&world).await;
-    let told = soon(Duration::from_secs(16), "it is told", bus.publish(&heard)).await;
+    let told = soon(COMES_WITHIN, "it is told", bus.publish(&heard)).await;
     assert!(matches!(told, Err(PublishError::NoStream { .. })), "{told:?}");
     assert_eq!(
         overheard.until_now(&world.nats).await.len(),
@@ -302,7 +293,7 @@ async fn a_stream_that_captures_the_subject_again_once_the_service_has_stopped()
     let bus = world.payments.bus();
     world.payments.stop().await.unwrap();
     js.update_stream(&whole).await.unwrap();
-    let published = soon(NAMED_WITHIN, "it is sent", bus.publish(&processed("p"))).await;
+    let published = soon(COMES_WITHIN, "it is sent", bus.publish(&processed("p"))).await;
     assert_eq!(published.unwrap().sequence, 1);
 }
 
@@ -362,14 +353,14 @@ async fn a_stream_that_captures_what_a_service_asks() {
 #[tokio::test]
 async fn a_stream_that_comes_later_and_captures_what_is_asked() {
     let server = Server::start().unwrap();
-    let (nats, seen) = (tidewire::connect(server.url()).await.unwrap(), Seen::default());
+    let (nats, seen) = (connect_to(server.url()).await, Seen::default());
     let payments = payments().start(nats.clone()).await.unwrap();
     let till = till().start(nats.clone()).await.unwrap();
     let js = nats.jetstream();
     make_stream(&js, FOREIGN, COMMANDS).await;
     // No service answers yet: the stream's ack is all that comes.
     let (bus, question) = (till.bus(), process("p"));
-    let error = soon(Duration::from_secs(2), "it is told", bus.ask(&question))
+    let error = soon(COMES_WITHIN, "it is told", bus.ask(&question))
         .await
         .unwrap_err();
     let AskError::Captured { subject, stream } = &error else {

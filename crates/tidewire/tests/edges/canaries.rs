@@ -13,7 +13,7 @@ use serde_json::json;
 use tidewire::Connect;
 use tidewire_server::Server;
 
-use crate::support::{Log, Operator, Reloadable, payments, processed};
+use crate::support::{Log, Operator, Reloadable, connected, payments, processed};
 
 /// How long each step may take; what is asked here is what is said, and not how soon.
 const STEP: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ async fn none_sings(
     let (mut nats, mut said) = (Reloadable::start(allowed), Said::default());
     let connect = connect(&nats.server);
     said.debug(&connect);
-    let connection = connect.clone().connect().await.unwrap();
+    let connection = connected(connect.clone()).await;
     let running = payments().start(connection.clone()).await.unwrap();
     let bus = running.bus();
     said.debug(&connection);
@@ -96,10 +96,10 @@ async fn none_sings(
 async fn nothing(_: &Log) {}
 
 fn authorization(text: &str) -> String {
-    format!("authorization {{ {text} }}")
+    format!("authorization {{ timeout: 30, {text} }}")
 }
 
-const OTHERS: &str = "authorization { user: bob, password: other }";
+const OTHERS: &str = "authorization { timeout: 30, user: bob, password: other }";
 const PASSWORD: &str = "CANARY-p@ss";
 
 fn password() -> String {

@@ -44,7 +44,7 @@ pub(crate) fn what_a_context_says(context: &Value, variables: &[(&str, &str)]) -
 #[test]
 fn a_context_by_name_by_path_and_the_selected_one() {
     let server = Server::builder()
-        .config("authorization { user: ann, password: secret }")
+        .config("authorization { timeout: 30, user: ann, password: secret }")
         .start()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn secrets_of_a_context_that_stand_elsewhere() {
 #[test]
 fn a_context_with_a_token() {
     let server = Server::builder()
-        .config("authorization { token: secret }")
+        .config("authorization { timeout: 30, token: secret }")
         .start()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +164,10 @@ fn a_context_with_a_token() {
 #[test]
 fn a_context_with_an_nkey() {
     let key = nkeys::KeyPair::new_user();
-    let users = format!("authorization {{ users: [{{ nkey: {} }}] }}", key.public_key());
+    let users = format!(
+        "authorization {{ timeout: 30, users: [{{ nkey: {} }}] }}",
+        key.public_key()
+    );
     let server = Server::builder().config(users).start().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (file, seed) = (folder.path().join("user.nk"), key.seed().unwrap());
@@ -246,7 +249,7 @@ fn the_variables_of_the_tools() {
     assert!(said.contains("works with _INBOX_env."), "{said}");
 
     let server = |config: &str| Server::builder().config(config).start().unwrap();
-    let named = server("authorization { user: ann, password: secret }");
+    let named = server("authorization { timeout: 30, user: ann, password: secret }");
     let said = what_it_says(&[
         empty,
         ("NATS_URL", &named.url()),
@@ -258,7 +261,7 @@ fn the_variables_of_the_tools() {
     let said = what_it_says(&[empty, ("NATS_URL", &address)]);
     assert!(said.contains("works with"), "{said}");
 
-    let tokens = server("authorization { token: secret }");
+    let tokens = server("authorization { timeout: 30, token: secret }");
     for name in ["NATS_TOKEN", "NATS_USER"] {
         let said = what_it_says(&[empty, ("NATS_URL", &tokens.url()), (name, "secret")]);
         assert!(said.contains("works with"), "{name}: {said}");
@@ -266,7 +269,7 @@ fn the_variables_of_the_tools() {
 
     let key = nkeys::KeyPair::new_user();
     let keyed = server(&format!(
-        "authorization {{ users: [{{ nkey: {} }}] }}",
+        "authorization {{ timeout: 30, users: [{{ nkey: {} }}] }}",
         key.public_key()
     ));
     let file = folder.path().join("user.nk");
@@ -319,11 +322,11 @@ fn each_variable_goes_before_the_context() {
     };
     let (operator, stranger) = (Operator::new(), Operator::new().user());
     let (key, other) = (nkeys::KeyPair::new_user(), nkeys::KeyPair::new_user());
-    let named = server("authorization { user: ann, password: secret }");
-    let tokens = server("authorization { token: secret }");
+    let named = server("authorization { timeout: 30, user: ann, password: secret }");
+    let tokens = server("authorization { timeout: 30, token: secret }");
     let trusting = server(&operator.config(&[]));
     let keyed = server(&format!(
-        "authorization {{ users: [{{ nkey: {} }}] }}",
+        "authorization {{ timeout: 30, users: [{{ nkey: {} }}] }}",
         key.public_key()
     ));
     let creds = [

@@ -6,10 +6,10 @@ use nkeys::KeyPair;
 use tidewire::{Connect, ConnectError, Connection};
 use tidewire_server::Server;
 
-use crate::support::{Certificates, Log, Operator, payments, processed};
+use crate::support::{Certificates, Log, Operator, answer_of, connected, payments, processed};
 
 async fn works(connect: Connect) -> Connection {
-    let nats = connect.connect().await.unwrap();
+    let nats = connected(connect).await;
     let service = payments().start(nats.clone()).await.unwrap();
     service.bus().publish(&processed("p")).await.unwrap();
     nats
@@ -17,7 +17,7 @@ async fn works(connect: Connect) -> Connection {
 
 /// The text of the refusal, which names the kind.
 async fn refused(connect: Connect) -> String {
-    match connect.connect().await {
+    match answer_of(connect).await {
         Err(error @ ConnectError::Refused { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     }
@@ -29,7 +29,7 @@ fn server(config: &str) -> Server {
 
 #[tokio::test]
 async fn a_user_and_a_password() {
-    let server = server("authorization { user: ann, password: \"p@ss word\" }");
+    let server = server("authorization { timeout: 30, user: ann, password: \"p@ss word\" }");
     works(Connect::to(server.url()).user("ann", "p@ss word")).await;
     let address = format!("nats://ann:p%40ss%20word@127.0.0.1:{}", server.port());
     works(Connect::to(&address)).await;
@@ -45,7 +45,7 @@ async fn a_user_and_a_password() {
 
 #[tokio::test]
 async fn a_token() {
-    let server = server("authorization { token: t0ken }");
+    let server = server("authorization { timeout: 30, token: t0ken }");
     works(Connect::to(server.url()).token("t0ken")).await;
     works(Connect::to(format!("nats://t0ken@127.0.0.1:{}", server.port()))).await;
     let text = refused(Connect::to(server.url()).token("CANARY")).await;
@@ -56,7 +56,7 @@ async fn a_token() {
 async fn an_nkey() {
     let key = KeyPair::new_user();
     let server = server(&format!(
-        "authorization {{ users: [{{ nkey: {} }}] }}",
+        "authorization {{ timeout: 30, users: [{{ nkey: {} }}] }}",
         key.public_key()
     ));
     works(Connect::to(server.url()).nkey(key.seed().unwrap())).await;
@@ -115,7 +115,7 @@ async fn tls_and_mutual_tls() {
 }
 
 async fn untrusted(connect: Connect) -> String {
-    match connect.connect().await {
+    match answer_of(connect).await {
         Err(error @ ConnectError::Tls { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     }
@@ -134,7 +134,7 @@ async fn no_secret_is_in_debug_in_errors_or_in_logs() {
     fs::write(&broken, "CANARY").unwrap();
     let context = folder.path().join("context.json");
     fs::write(&context, r#"{ "token": "CANARY", "url": 7 }"#).unwrap();
-    let server = server("authorization { user: ann, password: CANARY-that-is-right }");
+    let server = server("authorization { timeout: 30, user: ann, password: CANARY-that-is-right }");
     let to = || Connect::to(server.url());
     let port = server.port();
     let connects = [
@@ -168,7 +168,7 @@ async fn no_secret_is_in_debug_in_errors_or_in_logs() {
         }
     }
     // What goes well is logged as well.
-    let nats = to().user("ann", "CANARY-that-is-right").connect().await.unwrap();
+    let nats = connected(to().user("ann", "CANARY-that-is-right")).await;
     said.push(format!("{nats:?}"));
     let secrets = ["CANARY", &key, &user.jwt, &user.seed];
     // The client's own lines too: it hears of no secret but in answer to the server.

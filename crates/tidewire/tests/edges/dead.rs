@@ -12,7 +12,7 @@ use tidewire::{
 };
 use tidewire_server::Server;
 
-use crate::support::{PAYMENTS, Seen, payments, publish_raw, role, shipping, soon, within};
+use crate::support::{PAYMENTS, Seen, connect_to, payments, publish_raw, role, shipping, soon, within};
 
 /// A header whose value holds a bare carriage return kills the client's task.
 fn publish_a_bare_carriage_return(port: u16) {
@@ -24,10 +24,7 @@ fn publish_a_bare_carriage_return(port: u16) {
 #[tokio::test]
 async fn a_service_whose_plain_client_has_died_says_so() {
     let server = Server::start().unwrap();
-    let _payments = payments()
-        .start(tidewire::connect(server.url()).await.unwrap())
-        .await
-        .unwrap();
+    let _payments = payments().start(connect_to(server.url()).await).await.unwrap();
     let nats = async_nats::connect(server.url()).await.unwrap();
     let shipping = shipping(&Seen::default()).start(nats.clone()).await.unwrap();
     publish_a_bare_carriage_return(server.port());
@@ -46,7 +43,7 @@ async fn a_service_whose_plain_client_has_died_says_so() {
 #[tokio::test]
 async fn a_client_that_somebody_drained_is_noticed_too() {
     let server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let payments = payments().start(nats.clone()).await.unwrap();
     nats.client().drain().await.unwrap();
     soon(
@@ -71,7 +68,7 @@ impl Drop for Process {
 #[tokio::test]
 async fn a_service_that_runs_ends_with_a_typed_error() {
     let server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _payments = payments().start(nats.clone()).await.unwrap();
     let process = Command::new(role())
         .arg("serve")

@@ -8,8 +8,8 @@ use tidewire_server::Server;
 use crate::{
     contexts::{what_a_context_says, what_it_says},
     support::{
-        PAYMENTS, PaymentFailed, Seen, WELL_WITHIN, cashier, payments, process, processed, shipping, stored,
-        till, within,
+        PAYMENTS, PaymentFailed, Seen, WELL_WITHIN, cashier, connect_to, connected, payments, process,
+        processed, shipping, stored, till, within,
     },
 };
 
@@ -45,7 +45,7 @@ impl Nodes {
     }
 
     async fn at_hub(&self) -> Connection {
-        tidewire::connect(self.hub.url()).await.unwrap()
+        connect_to(self.hub.url()).await
     }
 }
 
@@ -61,7 +61,7 @@ fn leaf_port(hub: &Server) -> String {
 
 /// Connects to the leaf node, and waits until it hears the hub.
 pub(crate) async fn hears_the_hub(connect: Connect) -> Connection {
-    let nats = connect.connect().await.unwrap();
+    let nats = connected(connect).await;
     within(WELL_WITHIN, "the hub is heard through the leaf", async || {
         nats.jetstream().query_account().await.is_ok()
     })

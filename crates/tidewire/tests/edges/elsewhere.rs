@@ -4,7 +4,6 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     thread,
-    time::Duration,
 };
 
 use tidewire::{Connect, Connection, StartError};
@@ -12,16 +11,14 @@ use tidewire_server::Server;
 
 use crate::{
     overheard::Overheard,
-    support::{Seen, cashier, connect_as, payments, process, shipping, soon, till},
+    support::{Seen, cashier, connect_as, connect_to, named, payments, process, shipping, till},
 };
-
-const AT_ONCE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn jetstream_that_is_off_is_named_and_requests_work_without() {
     let off = Server::builder().jetstream(false).start().unwrap();
-    let nats = tidewire::connect(off.url()).await.unwrap();
-    let other = tidewire::connect(off.url()).await.unwrap();
+    let nats = connect_to(off.url()).await;
+    let other = connect_to(off.url()).await;
     let mut overheard = Overheard::of(other, &SENT).await;
     let starts = [
         payments().start(nats.clone()).await,
@@ -34,8 +31,8 @@ async fn jetstream_that_is_off_is_named_and_requests_work_without() {
     }
     assert_eq!(overheard.until_now(&nats).await.len(), 0, "nothing was sent");
     let seen = Seen::default();
-    let start = cashier(&seen).start(nats.clone());
-    let _cashier = soon(AT_ONCE, "it starts", start).await.unwrap();
+    let start = async || cashier(&seen).start(nats.clone()).await;
+    let _cashier = named(start).await.unwrap();
     let till = till().start(nats.clone()).await.unwrap();
     till.bus().ask(&process("p")).await.unwrap();
     assert_eq!(seen.len(), 1);
@@ -62,9 +59,8 @@ async fn an_account_without_jetstream_is_named() {
     let nats = connect_as(&server, "without").await;
     let other = connect_as(&server, "without").await;
     let mut overheard = Overheard::of(other, &SENT).await;
-    let error = soon(AT_ONCE, "it is named", payments().start(nats.clone()))
-        .await
-        .unwrap_err();
+    let start = async || payments().start(nats.clone()).await;
+    let error = named(start).await.unwrap_err();
     assert!(matches!(error, StartError::NoJetStream { .. }), "{error}");
     assert!(error.to_string().contains("account"), "{error}");
     assert_eq!(overheard.until_now(&nats).await.len(), 0, "nothing was sent");

@@ -5,7 +5,7 @@
 use tidewire::{Connect, Connection};
 use tidewire_server::Server;
 
-use crate::support::connect_as;
+use crate::support::{connect_as, connected};
 
 /// The permissions of one service.
 pub(crate) struct Grants {
@@ -117,7 +117,7 @@ impl Grants {
             subscribe,
         } = self;
         let config = format!(
-            "authorization {{ users: [
+            "authorization {{ timeout: 30, users: [
                 {{ user: admin, password: admin }}
                 {{ user: {service}, password: {service}, permissions: {{
                     publish: {publish:?}, subscribe: {subscribe:?}, allow_responses: true
@@ -130,7 +130,7 @@ impl Grants {
     /// How the service connects to that server.
     pub(crate) async fn connect(&self, server: &Server) -> Connection {
         let connect = Connect::to(server.url()).user(self.service, self.service);
-        connect.service(self.service).connect().await.unwrap()
+        connected(connect.service(self.service)).await
     }
 
     /// The other user.

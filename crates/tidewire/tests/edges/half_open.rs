@@ -7,7 +7,7 @@ use tidewire_server::Server;
 
 use crate::{
     recovery::{LOST, Pair},
-    support::{Log, Proxy, WELL_WITHIN, payments, processed, within},
+    support::{Log, Proxy, WELL_WITHIN, connect_to, payments, processed, within},
 };
 
 /// Shorter than the time between two probes.
@@ -28,11 +28,8 @@ impl Network {
         let server = Server::start().unwrap();
         let proxy = Proxy::to(server.port()).await;
         Self {
-            pair: Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await,
-            others: payments()
-                .start(tidewire::connect(server.url()).await.unwrap())
-                .await
-                .unwrap(),
+            pair: Pair::start(&connect_to(proxy.url()).await).await,
+            others: payments().start(connect_to(server.url()).await).await.unwrap(),
             proxy,
             _server: server,
         }
@@ -65,7 +62,7 @@ async fn a_half_open_connection_whose_cure_comes_before_it_is_noticed() {
         assert!(proxy.has_swallowed(b"sent meanwhile") && proxy.has_swallowed(b"MSG "));
         assert_eq!(log.find(LOST), None, "nobody has noticed");
         proxy.swallow(false);
-        pair.is_well("after").await;
+        pair.is_well_within(ALL_WITHIN, "after").await;
         assert!(log.find(LOST).is_some(), "it was noticed in the end");
     };
     let (published, ()) = tokio::join!(bus.publish(&sent), meanwhile);

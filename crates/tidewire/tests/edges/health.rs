@@ -6,8 +6,8 @@ use tidewire::{Context, Running, Service};
 use tidewire_server::Server;
 
 use crate::support::{
-    Log, NAMED_WITHIN, PAYMENTS, PULL, PaymentFailed, Reloadable, Seen, WELL_WITHIN, cashier, connect_as,
-    http::get, payments, process, processed, shipping, till, users, within,
+    COMES_WITHIN, Log, PAYMENTS, PULL, PaymentFailed, Reloadable, Seen, WELL_WITHIN, cashier, connect_as,
+    connect_to, http::get, payments, process, processed, shipping, till, users, within,
 };
 
 /// How soon readiness goes off: streams are looked at every five seconds.
@@ -51,7 +51,7 @@ async fn is_well(running: &Running) {
 #[tokio::test]
 async fn a_connection_that_is_lost() {
     let mut server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     // A name of its own: the recorder is the process's.
     let payments = Service::new("lonely", "1.0.0")
         .context(Context::new("orders.payments"))
@@ -74,7 +74,7 @@ async fn a_connection_that_is_lost() {
 #[tokio::test]
 async fn the_probes_of_the_page() {
     let server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let payments = payments().monitored().start(nats).await.unwrap();
     let page = include_str!("../../../../book/src/telemetry.md");
     let mut probes = 0;
@@ -96,7 +96,7 @@ async fn jetstream_that_is_turned_off() {
     let folder = tempfile::tempdir().unwrap();
     let on = format!("jetstream {{ store_dir: {:?} }}", folder.path());
     let mut nats = Reloadable::start_with(&on, |server| server.jetstream(false));
-    let connection = tidewire::connect(nats.server.url()).await.unwrap();
+    let connection = connect_to(nats.server.url()).await;
     let seen = Seen::default();
     let payments = payments().monitored().start(connection.clone()).await.unwrap();
     let shipping = shipping(&seen).monitored().start(connection).await.unwrap();
@@ -132,7 +132,7 @@ async fn an_account_that_loses_jetstream() {
 #[tokio::test]
 async fn a_stream_that_is_deleted() {
     let server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let seen = Seen::default();
     let first = payments().monitored().start(nats.clone()).await.unwrap();
     let shipping = shipping(&seen).monitored().start(nats.clone()).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_subscription_that_is_refused() {
     log.forget();
     nats.reload(&deaf).await;
     let refused = format!("this user may not subscribe to `{SUBJECT}`");
-    log.says(NAMED_WITHIN, &refused).await;
+    log.says(COMES_WITHIN, &refused).await;
     is_off(&cashier, &format!("subscription-{SUBJECT}")).await;
     till.bus().ask(&process("meanwhile")).await.unwrap_err();
     nats.reload(&all).await;
@@ -225,7 +225,7 @@ async fn a_subscription_that_is_refused() {
 #[tokio::test]
 async fn a_client_that_was_drained() {
     let server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let payments = payments().monitored().start(nats.clone()).await.unwrap();
     nats.client().drain().await.unwrap();
     let at = address(&payments);

@@ -7,8 +7,8 @@ use tidewire::{Bus, Connect, Connection};
 use tidewire_server::Server;
 
 use crate::support::{
-    Log, NAMED_WITHIN, Seen, WELL_WITHIN, cashier, payments, process, processed, publish_raw, shipping, till,
-    within,
+    COMES_WITHIN, Log, Seen, WELL_WITHIN, cashier, connect_to, connected, payments, process, processed,
+    publish_raw, shipping, till, within,
 };
 
 /// Kills the task of every client that hears it.
@@ -17,7 +17,7 @@ const DIED: &str = "the client's task has died";
 
 async fn connect(server: &Server, service: &str) -> Connection {
     let connect = Connect::to(server.url()).service(service);
-    connect.connect().await.unwrap()
+    connected(connect).await
 }
 
 /// An event and a question are sent, handled and answered.
@@ -99,21 +99,21 @@ async fn two_services_with_permissions_for_their_own_prefix_alone() {
         )
     };
     let config = format!(
-        "authorization {{ users: [\n{}\n{}\n] }}",
+        "authorization {{ timeout: 30, users: [\n{}\n{}\n] }}",
         user("cashier", r#""orders.payments.payment.process.* cashier""#),
         user("till", r#""tidewire.ops.till.*""#),
     );
     let (server, seen) = (Server::builder().config(config).start().unwrap(), Seen::default());
     let connect = async |name: &str| {
         let connect = Connect::to(server.url()).user(name, name.to_owned());
-        connect.service(name).connect().await.unwrap()
+        connected(connect.service(name)).await
     };
     let (at_cashier, at_till) = (connect("cashier").await, connect("till").await);
     let _cashier = cashier(&seen).start(at_cashier.clone()).await.unwrap();
     let till = till().start(at_till.clone()).await.unwrap();
     for (nats, other) in [(&at_till, "_INBOX_cashier.>"), (&at_cashier, "_INBOX_till.>")] {
         let mut deaf = nats.client().subscribe(other).await.unwrap();
-        log.says(NAMED_WITHIN, &format!("this user may not subscribe to `{other}`"))
+        log.says(COMES_WITHIN, &format!("this user may not subscribe to `{other}`"))
             .await;
         till.bus().ask(&process(other)).await.unwrap();
         // What was sent there would be here before the answer to what is asked after it.
@@ -130,7 +130,7 @@ async fn a_service_on_the_common_inbox_says_so() {
     const SAYS: &str = "come to `_INBOX`";
     let (log, _guard) = Log::listen();
     let server = Server::start().unwrap();
-    let common = tidewire::connect(server.url()).await.unwrap();
+    let common = connect_to(server.url()).await;
     let first = payments().start(common).await.unwrap();
     let said = log.find(SAYS).unwrap();
     assert!(said.contains(r#"`.service("payments")`"#), "{said}");

@@ -20,7 +20,7 @@ use crate::{
     replay::replay,
     support::{
         Listening, Log, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN,
-        cashier, payments, process, processed, within,
+        cashier, is_settled, payments, process, processed, within,
     },
 };
 
@@ -64,10 +64,9 @@ impl Place {
 
     /// A durable of the clerk has settled all that is in the stream.
     async fn is_settled(&self, stream: &str, durable: &str) {
-        let stream = self.operator.jetstream().get_stream(stream).await.unwrap();
+        let consumer = format!("clerk__{durable}");
         within(2 * WELL_WITHIN, "all is settled", async || {
-            let info = stream.consumer_info(format!("clerk__{durable}")).await.unwrap();
-            (info.num_pending, info.num_ack_pending) == (0, 0)
+            is_settled(&self.operator, stream, &consumer).await
         })
         .await;
     }
@@ -170,10 +169,15 @@ pub(crate) async fn it_has_one_effect(place: &Place) {
     place.is_prepared(clerk()).await;
     let clerk = place.start(clerk()).await;
     payments.bus().publish(&processed("p")).await.unwrap();
-    within(2 * WELL_WITHIN, "it is handled", async || seen.has("p")).await;
-    // As a sender does that comes back after the duplicate window.
     let js = place.operator.jetstream();
     let stored = js.get_stream(PAYMENTS).await.unwrap();
+    // On record before it leaves.
+    within(2 * WELL_WITHIN, "what it emits is stored", async || {
+        let failed = stored.get_last_raw_message_by_subject("orders.payments.payment.failed.p");
+        failed.await.is_ok()
+    })
+    .await;
+    // As a sender does that comes back after the duplicate window.
     let first = stored.get_raw_message(1).await.unwrap();
     let mut headers = HeaderMap::new();
     headers.append("Nats-Msg-Id", "copy".parse::<HeaderValue>().unwrap());
@@ -256,18 +260,19 @@ pub(crate) async fn it_stores_data_and_reads_it(place: &Place) {
     place.ends(clerk).await;
 }
 
-/// The first event of `p` fails the first time.
+/// The first event of `p` fails the first time, and until `q` is handled.
 async fn book(
     State(seen): State<Seen>,
     Attempt(attempt): Attempt,
     Event(paid): Event<PaymentProcessed>,
 ) -> Result<(), Failure> {
     let what = format!("{}/{}", paid.payment_id, paid.note);
-    seen.note(format!("{what} {attempt}"));
-    match (&*what, attempt) {
-        ("p/1", 1) => Err("as a test does").or_retry(),
-        _ => Ok(()),
+    let waits = what == "p/1" && (attempt == 1 || !seen.has("q/1"));
+    seen.note(if waits { "p/1 fails".to_owned() } else { what });
+    if waits {
+        return Err("as a test does").or_retry();
     }
+    Ok(())
 }
 
 /// A key waits for longer than a message is held: it is parked with what follows, and handled in order, while another key
@@ -276,7 +281,7 @@ pub(crate) async fn it_keeps_the_order_of_keys(place: &Place) {
     let seen = Seen::default();
     let payments = payments().start(place.operator.clone()).await.unwrap();
     let clerk = || {
-        let patient = Retry::fixed(Duration::from_secs(11)).max_attempts(3);
+        let patient = Retry::fixed(Duration::from_secs(11)).max_attempts(100);
         clerk(&seen).on(durable("book", book).ordered_by_key().retry(patient))
     };
     place.is_prepared(clerk()).await;
@@ -288,15 +293,18 @@ pub(crate) async fn it_keeps_the_order_of_keys(place: &Place) {
         };
         payments.bus().publish(&event).await.unwrap();
     }
-    within(4 * WELL_WITHIN, "all are handled", async || seen.len() == 4).await;
-    let all = seen.all();
-    let of = |key: &str| -> Vec<_> { all.iter().filter(|seen| seen.starts_with(key)).collect() };
-    assert_eq!((of("p").len(), of("q").len()), (3, 1));
-    assert_eq!(of("p"), ["p/1 1", "p/1 2", "p/2 1"]);
-    assert!(
-        all[..2].contains(&"q/1 1".to_owned()),
-        "it waits for nobody: {all:?}"
-    );
+    within(4 * WELL_WITHIN, "all are handled", async || {
+        ["p/1", "p/2", "q/1"].iter().all(|event| seen.has(event))
+    })
+    .await;
+    let mut of_p: Vec<_> = seen
+        .all()
+        .into_iter()
+        .filter(|seen| seen.starts_with('p'))
+        .collect();
+    // How often it fails and what a lost lease runs again is up to the machine.
+    of_p.dedup();
+    assert_eq!(of_p, ["p/1 fails", "p/1", "p/2"]);
     let parked = place.operator.jetstream().get_stream("TW_CLERK").await.unwrap();
     within(2 * WELL_WITHIN, "it is parked no more", async || {
         let last = parked.get_last_raw_message_by_subject("park.clerk.book.p").await;

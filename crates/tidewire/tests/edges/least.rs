@@ -6,8 +6,8 @@ use crate::{
     failing,
     grants::Grants,
     support::{
-        Log, NAMED_WITHIN, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN,
-        payments, process, processed, soon, till, within,
+        Log, PAYMENTS, PaymentFailed, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN, is_settled, named,
+        payments, process, processed, till, within,
     },
 };
 
@@ -69,10 +69,9 @@ async fn a_service_with_nothing_but_what_it_needs() {
         .await
         .unwrap();
 
-    let start = cashier(&seen).start(nats.clone());
-    let running = soon(NAMED_WITHIN, "what is not needed is not waited for", start)
-        .await
-        .unwrap();
+    // What is not needed is not waited for.
+    let start = async || cashier(&seen).start(nats.clone()).await;
+    let running = named(start).await.unwrap();
     log.forget();
     payments.bus().publish(&processed("event")).await.unwrap();
     let till = till().start(admin.clone()).await.unwrap();
@@ -87,8 +86,7 @@ async fn a_service_with_nothing_but_what_it_needs() {
     running.bus().publish(&event).await.unwrap();
     let stream = admin.jetstream().get_stream(PAYMENTS).await.unwrap();
     within(WELL_WITHIN, "it is settled", async || {
-        let info = stream.consumer_info("cashier__note").await.unwrap();
-        info.num_pending == 0 && info.num_ack_pending == 0
+        is_settled(&admin, PAYMENTS, "cashier__note").await
     })
     .await;
     assert_eq!(stream.get_info().await.unwrap().state.messages, 3);

@@ -11,7 +11,10 @@ use crate::{
     bad_input::{is_named, size, unsendable},
     overheard::Overheard,
     poison::letters,
-    support::{PAYMENTS, PaymentProcessed, ProcessPayment, Seen, process, processed, stored, within, worker},
+    support::{
+        PAYMENTS, PaymentProcessed, ProcessPayment, Seen, connect_to, process, processed, stored, within,
+        worker,
+    },
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -107,10 +110,10 @@ fn small() -> Server {
 
 /// A service with this handler, given what it may not send and then something that is well.
 async fn nothing_bad_goes_out(clerk: Service<Seen>, server: &Server, seen: &Seen) {
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _worker = worker(seen).start(nats.clone()).await.unwrap();
     let clerk = clerk.start(nats.clone()).await.unwrap();
-    let other = tidewire::connect(server.url()).await.unwrap();
+    let other = connect_to(server.url()).await;
     let mut overheard = Overheard::of(other.clone(), &["orders.payments.receipt.>", "queue.>"]).await;
     let keys = bad();
     for key in &keys {
@@ -189,11 +192,11 @@ async fn an_effectively_once_handler_records_no_output_that_cannot_be_sent() {
 #[tokio::test]
 async fn a_durable_command_that_cannot_be_sent() {
     let (server, seen) = (small(), Seen::default());
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _worker = worker(&seen).start(nats.clone()).await.unwrap();
     let sender = Service::new("sender", "1.0.0").sends::<ProcessPayment>();
     let sender = sender.start(nats.clone()).await.unwrap();
-    let other = tidewire::connect(server.url()).await.unwrap();
+    let other = connect_to(server.url()).await;
     let mut overheard = Overheard::of(other.clone(), &["queue.>", "orders.>"]).await;
     let bus = sender.bus();
     for (name, value) in unsendable() {

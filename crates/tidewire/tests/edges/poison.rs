@@ -16,8 +16,8 @@ use tidewire_server::Server;
 use crate::{
     records::records,
     support::{
-        Log, PAYMENTS, PaymentProcessed, Seen, connect_as, payments, processed, publish_raw, publish_raw_as,
-        shipping, users, within,
+        Log, PAYMENTS, PaymentProcessed, Seen, connect_as, connect_to, payments, processed, publish_raw,
+        publish_raw_as, shipping, stored, stream, users, within,
     },
 };
 
@@ -62,10 +62,21 @@ pub(crate) async fn consumer(nats: &Connection, name: &str) -> Info {
     stream.consumer_info(name).await.unwrap()
 }
 
+/// Waits until a consumer has settled all that is stored, which is for it. A message is stored a moment before the consumer
+/// counts it.
 pub(crate) async fn nothing_waits(nats: &Connection, name: &str) {
     within(GOES_ON_WITHIN, "nothing waits any more", async || {
+        let last = stream(nats, PAYMENTS).await.state.last_sequence;
         let info = consumer(nats, name).await;
-        (info.num_ack_pending, info.num_pending) == (0, 0)
+        info.delivered.stream_sequence >= last && (info.num_ack_pending, info.num_pending) == (0, 0)
+    })
+    .await;
+}
+
+/// Waits until so many messages are stored: the server has read what a raw client publishes before it stores it.
+async fn are_stored(nats: &Connection, messages: u64) {
+    within(GOES_ON_WITHIN, "it is stored", async || {
+        stored(nats, PAYMENTS).await >= messages
     })
     .await;
 }
@@ -73,9 +84,9 @@ pub(crate) async fn nothing_waits(nats: &Connection, name: &str) {
 /// Good ones before and behind it are handled, and the poison is in the dead letters as it was sent.
 async fn is_put_away(block: &'static [u8]) {
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
     let payments = payments().start(operator.clone()).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _shipping = shipping(&seen).start(nats).await.unwrap();
     let bus = payments.bus();
     bus.publish(&processed("before")).await.unwrap();
@@ -138,9 +149,9 @@ async fn note(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
 #[tokio::test]
 async fn many_among_many_for_two_durables() {
     let (server, first, second) = (Server::start().unwrap(), Seen::default(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
     let payments = payments().start(operator.clone()).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _shipping = shipping(&first).start(nats.clone()).await.unwrap();
     let billing = Service::new("billing", "1.0.0")
         .state(second.clone())
@@ -184,7 +195,7 @@ async fn many_among_many_for_two_durables() {
 #[tokio::test]
 async fn what_was_lost_with_the_client_comes_at_once() {
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
     let payments = payments().start(operator.clone()).await.unwrap();
     let bus = payments.bus();
     publish_raw(server.port(), SUBJECT, BARE_CARRIAGE_RETURN, PAYLOAD);
@@ -192,7 +203,7 @@ async fn what_was_lost_with_the_client_comes_at_once() {
         bus.publish(&processed(format!("p-{number}"))).await.unwrap();
     }
     // One pull brings them all.
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _shipping = shipping(&seen).start(nats).await.unwrap();
     let within_the_ack_wait = Duration::from_secs(20);
     within(within_the_ack_wait, "all are handled", async || seen.len() == 50).await;
@@ -212,10 +223,10 @@ async fn a_poison_behind_more_messages_than_one_look_reads() {
     const BETWEEN: u64 = 10_500;
     let (log, _guard) = Log::listen();
     let server = Server::start().unwrap();
-    let operator = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
     let payments = payments().start(operator.clone()).await.unwrap();
     let service = Service::new("shipping", "1.0.0").on(durable("note", refuse_the_first));
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _service = service.start(nats).await.unwrap();
     payments.bus().publish(&processed("first")).await.unwrap();
     let js = operator.jetstream();
@@ -228,7 +239,7 @@ async fn a_poison_behind_more_messages_than_one_look_reads() {
     publishes.collect::<()>().await;
     within(2 * GOES_ON_WITHIN, "all but the first are handled", async || {
         let info = consumer(&operator, "shipping__note").await;
-        (info.num_ack_pending, info.num_pending) == (1, 0)
+        info.delivered.stream_sequence > BETWEEN && (info.num_ack_pending, info.num_pending) == (1, 0)
     })
     .await;
     publish_raw(server.port(), SUBJECT, NO_COLON, PAYLOAD);
@@ -269,6 +280,7 @@ async fn a_service_with_little_permission_and_acks_in_their_second_layout() {
     let _shipping = shipping(&seen).start(nats).await.unwrap();
     let login = r#","user":"admin","pass":"admin""#;
     publish_raw_as(server.port(), login, SUBJECT, BARE_CARRIAGE_RETURN, PAYLOAD);
+    are_stored(&admin, 1).await;
     nothing_waits(&admin, "shipping__note").await;
     assert_eq!(letters(&admin).await.len(), 1);
 }
@@ -278,12 +290,13 @@ async fn a_service_with_little_permission_and_acks_in_their_second_layout() {
 async fn a_poison_of_the_largest_size() {
     let seen = Seen::default();
     let server = Server::builder().config("max_payload: 65536").start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _payments = payments().start(nats.clone()).await.unwrap();
-    let other = tidewire::connect(server.url()).await.unwrap();
+    let other = connect_to(server.url()).await;
     let _shipping = shipping(&seen).start(other).await.unwrap();
     let payload = vec![0xfe; (64 << 10) - NO_COLON.len()];
     publish_raw(server.port(), SUBJECT, NO_COLON, &payload);
+    are_stored(&nats, 1).await;
     nothing_waits(&nats, "shipping__note").await;
     let js = nats.jetstream();
     let stream = js.get_stream(wire::DLQ_STREAM).await.unwrap();

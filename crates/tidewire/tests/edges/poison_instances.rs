@@ -9,7 +9,9 @@ use crate::{
         BARE_CARRIAGE_RETURN, GOES_ON_WITHIN, Letter, PAYLOAD, SUBJECT, consumer, flows, letters,
         nothing_waits,
     },
-    support::{PAYMENTS, Seen, WELL_WITHIN, payments, processed, publish_raw, shipping, stored, within},
+    support::{
+        PAYMENTS, Seen, WELL_WITHIN, connect_to, payments, processed, publish_raw, shipping, stored, within,
+    },
 };
 
 /// The default of a durable.
@@ -33,11 +35,11 @@ fn publish_good(port: u16, number: usize) {
 #[tokio::test]
 async fn both_go_on_and_what_died_with_a_client_comes_after_the_ack_wait() {
     let (server, first, second) = (Server::start().unwrap(), Seen::default(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
     let payments = payments().start(operator.clone()).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _first = shipping(&first).start(nats).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let _second = shipping(&second).start(nats).await.unwrap();
     within(WELL_WITHIN, "both pull", async || {
         consumer(&operator, "shipping__note").await.num_waiting >= 2

@@ -13,7 +13,7 @@ use tidewire_server::Server;
 
 use crate::{
     poison::{BARE_CARRIAGE_RETURN, GOES_ON_WITHIN, Letter, NO_COLON, PAYLOAD, SUBJECT, letters},
-    support::{PAYMENTS, PaymentProcessed, Seen, payments, publish_raw, within, worker},
+    support::{PAYMENTS, PaymentProcessed, Seen, connect_to, payments, publish_raw, within, worker},
 };
 
 /// Where a service reads, and how it is sent something good.
@@ -113,9 +113,9 @@ async fn note_all(State(seen): State<Seen>, Batch(paid): Batch<PaymentProcessed>
 /// Reads payments as `declare` says.
 async fn of_payments(declare: impl FnOnce(Service<Seen>) -> Service<Seen>) {
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
     let _payments = payments().start(operator.clone()).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let shipping = declare(Service::new("shipping", "1.0.0").state(seen.clone()));
     let _shipping = shipping.start(nats).await.unwrap();
     EVENTS.goes_on(&server, &operator, &seen).await;
@@ -135,8 +135,8 @@ async fn before_a_handler_of_batches() {
 #[tokio::test]
 async fn before_a_handler_of_a_queue() {
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
+    let nats = connect_to(server.url()).await;
     let _worker = worker(&seen).start(nats).await.unwrap();
     QUEUE.goes_on(&server, &operator, &seen).await;
 }

@@ -14,8 +14,8 @@ use tidewire_server::Server;
 use crate::{
     poison::{GOES_ON_WITHIN, NO_COLON, PAYLOAD, SUBJECT, consumer, letters, nothing_waits},
     support::{
-        Log, PAYMENTS, Reloadable, Seen, connect_as, payments, publish_raw, publish_raw_as, shipping, users,
-        within,
+        Log, PAYMENTS, Reloadable, Seen, connect_as, connect_to, payments, publish_raw, publish_raw_as,
+        shipping, users, within,
     },
 };
 
@@ -82,7 +82,7 @@ async fn is_ready(shipping: &Running) {
 async fn a_full_dead_letter_stream_loses_no_poison() {
     let (log, _guard) = Log::listen();
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let operator = tidewire::connect(server.url()).await.unwrap();
+    let operator = connect_to(server.url()).await;
     let _payments = payments().start(operator.clone()).await.unwrap();
     let js = operator.jetstream();
     let full = Config {
@@ -93,7 +93,7 @@ async fn a_full_dead_letter_stream_loses_no_poison() {
         ..Default::default()
     };
     js.create_stream(full.clone()).await.unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let shipping = shipping(&seen).start(nats).await.unwrap();
     publish_raw(server.port(), SUBJECT, NO_COLON, PAYLOAD);
     publish_raw(server.port(), SUBJECT, NO_COLON, PAYLOAD);

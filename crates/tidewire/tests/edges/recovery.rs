@@ -12,8 +12,8 @@ use tidewire::{Connect, Connection, Running, prelude::*};
 use tidewire_server::Server;
 
 use crate::support::{
-    Log, NAMED_WITHIN, Operator, PAYMENTS, PaymentProcessed, Proxy, Reloadable, Seen, User, WELL_WITHIN,
-    connect_as, payments, processed, shipping, users, within,
+    COMES_WITHIN, Log, Operator, PAYMENTS, PaymentProcessed, Proxy, Reloadable, Seen, User, WELL_WITHIN,
+    connect_as, connect_to, connected, payments, processed, shipping, users, within,
 };
 
 /// A service that publishes and one that handles, over one connection.
@@ -37,13 +37,17 @@ impl Pair {
 
     /// An event goes out and is handled, soon enough.
     pub(crate) async fn is_well(&self, key: &str) {
+        self.is_well_within(WELL_WITHIN, key).await;
+    }
+
+    pub(crate) async fn is_well_within(&self, limit: Duration, key: &str) {
         let cured = Instant::now();
         let (bus, event) = (self.payments.bus(), processed(key));
         while bus.publish(&event).await.is_err() {
-            assert!(cured.elapsed() < WELL_WITHIN, "{key}: it is not stored");
+            assert!(cured.elapsed() < limit, "{key}: it is not stored");
         }
         within(
-            WELL_WITHIN.saturating_sub(cured.elapsed()),
+            limit.saturating_sub(cured.elapsed()),
             "it is handled",
             async || self.seen.has(key),
         )
@@ -83,10 +87,10 @@ async fn credentials_that_are_revoked_and_restored() {
     let (log, _guard) = Log::listen();
     let nats = Reloadable::start(&users(""));
     let pair = Pair::start(&connect_as(&nats.server, "service").await).await;
-    nats.reload("authorization { users: [{ user: admin, password: admin }] }")
+    nats.reload("authorization { timeout: 30, users: [{ user: admin, password: admin }] }")
         .await;
-    log.says(NAMED_WITHIN, LOST).await;
-    log.says(NAMED_WITHIN, "the server refuses the credentials").await;
+    log.says(COMES_WITHIN, LOST).await;
+    log.says(COMES_WITHIN, "the server refuses the credentials").await;
     // Long enough for the pauses between two tries to grow.
     let tries = || log.count("the server refuses the credentials");
     within(WELL_WITHIN, "it goes on trying", async || tries() >= 8).await;
@@ -106,9 +110,9 @@ async fn a_credentials_file_that_is_replaced_while_the_connection_is_lost() {
     } = Replaced::prepare();
     let mut nats = Reloadable::start(&operator.config(&[]));
     let connect = Connect::to(nats.server.url()).credentials_file(&file);
-    let pair = Pair::start(&connect.connect().await.unwrap()).await;
+    let pair = Pair::start(&connected(connect).await).await;
     nats.server.kill().unwrap();
-    log.says(NAMED_WITHIN, LOST).await;
+    log.says(COMES_WITHIN, LOST).await;
     nats.rewrite(&operator.config(&[&old]));
     nats.server.restart().unwrap();
     log.says(WELL_WITHIN, "the server refuses the credentials").await;
@@ -131,12 +135,12 @@ async fn a_credentials_file_that_is_replaced_before_its_user_is_revoked() {
     } = Replaced::prepare();
     let nats = Reloadable::start(&operator.config(&[]));
     let connect = Connect::to(nats.server.url()).credentials_file(&file);
-    let pair = Pair::start(&connect.connect().await.unwrap()).await;
+    let pair = Pair::start(&connected(connect).await).await;
     fs::write(&file, new.file()).unwrap();
     pair.is_well("not read yet").await;
     assert_eq!(log.find(LOST), None);
     nats.reload(&operator.config(&[&old])).await;
-    log.says(NAMED_WITHIN, LOST).await;
+    log.says(COMES_WITHIN, LOST).await;
     pair.is_well("replaced").await;
     assert_eq!(
         log.find("refuses the credentials"),
@@ -159,10 +163,10 @@ async fn a_credentials_file_that_is_replaced_before_the_connection_is_cut() {
     let nats = Reloadable::start(&operator.config(&[]));
     let proxy = Proxy::to(nats.server.port()).await;
     let connect = Connect::to(proxy.url()).credentials_file(&file);
-    let pair = Pair::start(&connect.connect().await.unwrap()).await;
+    let pair = Pair::start(&connected(connect).await).await;
     fs::write(&file, new.file()).unwrap();
     proxy.cut();
-    log.says(NAMED_WITHIN, LOST).await;
+    log.says(COMES_WITHIN, LOST).await;
     pair.is_well("replaced").await;
     log.forget();
     nats.reload(&operator.config(&[&old])).await;
@@ -174,9 +178,9 @@ async fn a_credentials_file_that_is_replaced_before_the_connection_is_cut() {
 async fn a_server_that_is_killed_and_restarted() {
     let (log, _guard) = Log::listen();
     let mut server = Server::start().unwrap();
-    let pair = Pair::start(&tidewire::connect(server.url()).await.unwrap()).await;
+    let pair = Pair::start(&connect_to(server.url()).await).await;
     server.kill().unwrap();
-    log.says(NAMED_WITHIN, LOST).await;
+    log.says(COMES_WITHIN, LOST).await;
     // A publish that begins without a server ends well if one comes in time.
     let (bus, event) = (pair.payments.bus(), processed("meanwhile"));
     let (published, ()) = tokio::join!(bus.publish(&event), async { server.restart().unwrap() });
@@ -190,11 +194,11 @@ async fn a_connection_that_is_half_open() {
     let (log, _guard) = Log::listen();
     let server = Server::start().unwrap();
     let proxy = Proxy::to(server.port()).await;
-    let pair = Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await;
+    let pair = Pair::start(&connect_to(proxy.url()).await).await;
     log.forget();
     proxy.swallow(true);
     // Three probes without an answer.
-    log.says(Duration::from_secs(18), LOST).await;
+    log.says(COMES_WITHIN, LOST).await;
     proxy.swallow(false);
     pair.is_well("open again").await;
 }
@@ -205,15 +209,15 @@ async fn what_goes_to_a_connection_that_died_unseen() {
     let (log, _guard) = Log::listen();
     let server = Server::start().unwrap();
     let proxy = Proxy::to(server.port()).await;
-    let pair = Pair::start(&tidewire::connect(proxy.url()).await.unwrap()).await;
-    let admin = tidewire::connect(server.url()).await.unwrap();
+    let pair = Pair::start(&connect_to(proxy.url()).await).await;
+    let admin = connect_to(server.url()).await;
     let requests = async || {
         let stream = admin.jetstream().get_stream(PAYMENTS).await.unwrap();
         stream.consumer_info("shipping__note").await.unwrap().num_waiting
     };
     log.forget();
     proxy.swallow(true);
-    log.says(Duration::from_secs(18), LOST).await;
+    log.says(COMES_WITHIN, LOST).await;
     let before = requests().await;
     assert!(before > 0, "the server has not seen it die");
     proxy.swallow(false);
@@ -225,7 +229,8 @@ async fn what_goes_to_a_connection_that_died_unseen() {
     for key in keys {
         pair.payments.bus().publish(&processed(key)).await.unwrap();
     }
-    within(Duration::from_secs(5), "they are handled", async || {
+    // Sooner than they would come again, after the ack wait.
+    within(Duration::from_secs(20), "they are handled", async || {
         keys.iter().all(|key| pair.seen.has(key))
     })
     .await;
@@ -241,16 +246,13 @@ async fn drown(State((seen, proxy)): State<(Seen, Arc<Proxy>)>, Event(paid): Eve
 #[tokio::test]
 async fn an_ack_that_was_lost_is_said_again() {
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let payments = payments().start(nats.clone()).await.unwrap();
     let proxy = Arc::new(Proxy::to(server.port()).await);
     let service = Service::new("sea", "1.0.0")
         .state((seen.clone(), proxy.clone()))
         .on(durable("drown", drown));
-    let _service = service
-        .start(tidewire::connect(proxy.url()).await.unwrap())
-        .await
-        .unwrap();
+    let _service = service.start(connect_to(proxy.url()).await).await.unwrap();
     payments.bus().publish(&processed("p")).await.unwrap();
     within(WELL_WITHIN, "its ack is lost", async || {
         seen.has("p") && proxy.has_swallowed(b"+ACK")

@@ -1,12 +1,11 @@
-//! A subject that a live handler or an endpoint hears, and then may not: it is named within two seconds, and heard again once
-//! it is granted.
+//! A subject that a live handler or an endpoint hears, and then may not: it is named, and heard again once it is granted.
 
 use std::time::Duration;
 
 use tidewire::{Bus, Connection, Running};
 
 use crate::support::{
-    Log, NAMED_WITHIN, Reloadable, Seen, WELL_WITHIN, cashier, connect_as, display, payments, process,
+    COMES_WITHIN, Log, Reloadable, Seen, WELL_WITHIN, cashier, connect_as, display, payments, process,
     processed, till, users, within,
 };
 
@@ -69,14 +68,14 @@ impl Deaf {
     async fn are_named(&self, log: &Log) {
         for subject in [QUESTIONS, EVENTS] {
             log.says(
-                NAMED_WITHIN,
+                COMES_WITHIN,
                 &format!("this user may not subscribe to `{subject}`"),
             )
             .await;
         }
         for (running, subject) in self.hear.iter().zip([QUESTIONS, EVENTS]) {
             let cause = format!("subscription-{subject}");
-            within(NAMED_WITHIN, &format!("not ready by {cause}"), async || {
+            within(COMES_WITHIN, &format!("not ready by {cause}"), async || {
                 let causes = running.not_ready();
                 causes
                     .get(&cause)

@@ -7,8 +7,8 @@ use tidewire_server::Server;
 use tokio::sync::Semaphore;
 
 use crate::support::{
-    Log, PAYMENTS, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN, cashier, payments, process,
-    processed, publish_raw, soon, till, within,
+    Log, PAYMENTS, PaymentProcessed, ProcessPayment, Seen, WELL_WITHIN, cashier, connect_to, payments,
+    process, processed, publish_raw, soon, till, within,
 };
 
 /// Kills the task of every client that hears it.
@@ -28,12 +28,9 @@ async fn is_answered(bus: &Bus, what: &str) {
 async fn an_endpoint_answers_again_and_the_service_is_still_listed() {
     let (log, _guard) = Log::listen();
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let cashier = cashier(&seen).start(nats.clone()).await.unwrap();
-    let till = till()
-        .start(tidewire::connect(server.url()).await.unwrap())
-        .await
-        .unwrap();
+    let till = till().start(connect_to(server.url()).await).await.unwrap();
     is_answered(&till.bus(), "before").await;
     for round in 1..=3 {
         publish_raw(server.port(), "orders.payments.payment.process.p", DEADLY, b"");
@@ -69,9 +66,9 @@ async fn what_runs_meanwhile_is_acked_through_the_new_client() {
         Seen::default(),
         Arc::new(Semaphore::new(0)),
     );
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let payments = payments().start(nats.clone()).await.unwrap();
-    let other = tidewire::connect(server.url()).await.unwrap();
+    let other = connect_to(server.url()).await;
     let slow = Service::new("slow", "1.0.0")
         .state((seen.clone(), gate.clone()))
         .on(durable("hold", hold).concurrency(1))
@@ -108,7 +105,7 @@ async fn hear(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
 async fn a_live_handler_and_a_bus_go_on() {
     let (log, _guard) = Log::listen();
     let (server, seen) = (Server::start().unwrap(), Seen::default());
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let running: Running = payments().state(()).start(nats.clone()).await.unwrap();
     let display = Service::new("display", "1.0.0")
         .state(seen.clone())
@@ -137,7 +134,7 @@ async fn a_live_handler_and_a_bus_go_on() {
 async fn a_client_that_was_drained_is_not_made_anew() {
     let (log, _guard) = Log::listen();
     let server = Server::start().unwrap();
-    let nats = tidewire::connect(server.url()).await.unwrap();
+    let nats = connect_to(server.url()).await;
     let payments = payments().start(nats.clone()).await.unwrap();
     nats.client().drain().await.unwrap();
     soon(WELL_WITHIN, "it is noticed", payments.connection_closed()).await;

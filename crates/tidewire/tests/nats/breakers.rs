@@ -164,8 +164,9 @@ async fn what_is_unavailable_behind_a_closed_breaker_is_tried_at_leisure() {
     assert!(gateway.calls.load(Ordering::SeqCst) < 5);
     let began = Instant::now();
     till.stop().await.unwrap();
+    // Before the grace period of 25 seconds is over.
     assert!(
-        began.elapsed() < Duration::from_secs(5),
+        began.elapsed() < Duration::from_secs(20),
         "what waits does not keep a service from stopping"
     );
 }

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    mem::forget,
     sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
 use metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit, atomics::AtomicU64,
-    set_default_local_recorder,
+    Counter, Gauge, Histogram, Key, KeyName, Metadata, NoopRecorder, Recorder, SharedString, Unit,
+    atomics::AtomicU64, set_default_local_recorder,
 };
 use tidewire::{
     Connect, Connection, Running,
@@ -19,7 +20,8 @@ use tidewire_server::Server;
 use tokio::sync::Semaphore;
 
 use crate::support::{
-    PAYMENTS, PaymentProcessed, Seen, connect, eventually, jetstream, note, payments, processed, server,
+    PAYMENTS, PaymentProcessed, Seen, connect, connected, eventually, jetstream, note, payments, processed,
+    server,
 };
 
 /// The gauges of this thread, each with its labels: `name{label=value,…}`.
@@ -176,18 +178,20 @@ struct Refusing {
 
 impl Refusing {
     async fn start() -> Self {
+        // Who connects has two seconds to say who it is, unless the server is told otherwise.
         let config = format!(
-            "authorization {{ users: [
-                {{ user: admin, password: admin }}
-                {{ user: shipping, password: shipping, permissions: {{
-                    publish: {{ deny: \"$JS.API.STREAM.MSG.GET.{PAYMENTS}\" }} }} }}
-            ] }}"
+            "authorization {{
+                timeout: 30
+                users: [
+                    {{ user: admin, password: admin }}
+                    {{ user: shipping, password: shipping, permissions: {{
+                        publish: {{ deny: \"$JS.API.STREAM.MSG.GET.{PAYMENTS}\" }} }} }}
+                ]
+            }}"
         );
         let server = Server::builder().config(config).start().unwrap();
-        let connect = async |user: &str| {
-            let connect = Connect::to(server.url()).user(user, user.to_owned());
-            connect.connect().await.unwrap()
-        };
+        let connect =
+            async |user: &str| connected(Connect::to(server.url()).user(user, user.to_owned())).await;
         let (admin, refused) = (connect("admin").await, connect("shipping").await);
         let payments = payments().start(admin.clone()).await.unwrap();
         let seen = Seen::default();
@@ -208,11 +212,18 @@ impl Refusing {
     }
 }
 
-#[tokio::test]
+/// The one that is measured gets its recorder from the thread of the test. What asks runs on another thread, which has none,
+/// whatever other tests have given to the process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[expect(clippy::float_cmp, reason = "whole numbers")]
 async fn without_a_recorder_nothing_is_asked() {
     let world = Refusing::start().await;
+    tokio::spawn(async { forget(set_default_local_recorder(&NoopRecorder)) })
+        .await
+        .unwrap();
+    let none = set_default_local_recorder(&NoopRecorder);
     let _unmeasured = shipping(&world.seen).start(world.shipping.clone()).await.unwrap();
+    drop(none);
     let gauges = Gauges::default();
     let _recorder = set_default_local_recorder(&gauges);
     let _measured = billing(&world.seen).start(world.admin.clone()).await.unwrap();

@@ -6,7 +6,7 @@ use tidewire::prelude::*;
 
 use crate::support::{
     PAYMENTS, ParcelBooked, PaymentProcessed, Seen, connect, consumer, eventually, note, payments, processed,
-    server,
+    quiet, server,
 };
 
 async fn note_slowly(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
@@ -94,6 +94,7 @@ async fn two_services_with_one_durable_name_have_a_consumer_each() {
         assert_eq!(seen.sorted(), ["1", "2", "3"]);
     }
     for name in ["shipping", "billing"] {
+        quiet(&client, PAYMENTS, &format!("{name}__note")).await;
         let info = consumer(&client, PAYMENTS, &format!("{name}__note")).await;
         assert_eq!(info.config.metadata["tidewire.service"], name);
         assert_eq!(info.ack_floor.stream_sequence, 3);

@@ -139,15 +139,32 @@ async fn a_time_limit_ends_an_attempt_and_another_one_is_made() {
 
 #[derive(Clone, Default)]
 struct Together {
+    /// So many may run at once.
+    limit: usize,
     now: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
     done: Arc<AtomicUsize>,
 }
 
+impl Together {
+    fn of(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+}
+
+/// The first ones wait for each other, until as many as may run at once have met; the others would meet one too many.
 async fn count(State(together): State<Together>, Event(_): Event<PaymentProcessed>) {
     let now = together.now.fetch_add(1, Ordering::SeqCst) + 1;
     together.most.fetch_max(now, Ordering::SeqCst);
-    sleep(Duration::from_millis(5)).await;
+    loop {
+        sleep(Duration::from_millis(5)).await;
+        if together.most.load(Ordering::SeqCst) >= together.limit {
+            break;
+        }
+    }
     together.now.fetch_sub(1, Ordering::SeqCst);
     together.done.fetch_add(1, Ordering::SeqCst);
 }
@@ -157,7 +174,7 @@ async fn a_concurrency_limit_holds_on_a_handler_and_across_the_handlers_of_a_ser
     let server = server();
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();
-    let [alone, together] = [Together::default(), Together::default()];
+    let (alone, together) = (Together::of(2), Together::of(3));
     let _alone = Service::new("alone", "1.0.0")
         .state(alone.clone())
         .on(durable("count", count).layer(ConcurrencyLimitLayer::new(2)))

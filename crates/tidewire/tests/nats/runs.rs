@@ -71,7 +71,7 @@ async fn give_back_all(client: &Client, times: usize) {
         let mut batch = consumer
             .fetch()
             .max_messages(1)
-            .expires(Duration::from_secs(5))
+            .expires(Duration::from_secs(60))
             .messages()
             .await
             .unwrap();

@@ -11,6 +11,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::{
+    Connect, Connection,
     async_nats::{
         Client,
         jetstream::{
@@ -30,17 +31,25 @@ pub(crate) fn server() -> Server {
 }
 
 pub(crate) async fn connect(server: &Server) -> Client {
-    tidewire::connect(server.url())
-        .await
-        .expect("the server answers")
-        .client()
+    connected(Connect::to(server.url())).await.client()
+}
+
+/// Connects, and tries again where it fails: one try has three seconds, which a busy machine may need.
+pub(crate) async fn connected(connect: Connect) -> Connection {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match connect.clone().connect().await {
+            Ok(connection) => return connection,
+            Err(error) => assert!(Instant::now() < deadline, "not within 60 s: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub(crate) fn jetstream(client: &Client) -> jetstream::Context {
     jetstream::new(client.clone())
 }
 
-/// The state of a stream's consumer.
 /// From now on the stream takes so many messages, or any number by -1.
 pub(crate) async fn limit_messages(client: &Client, name: &str, most: i64) {
     let js = jetstream(client);
@@ -51,6 +60,7 @@ pub(crate) async fn limit_messages(client: &Client, name: &str, most: i64) {
     js.update_stream(config).await.unwrap();
 }
 
+/// The state of a stream's consumer.
 pub(crate) async fn consumer(client: &Client, stream: &str, name: &str) -> jetstream::consumer::Info {
     let stream = jetstream(client)
         .get_stream(stream)

@@ -36,7 +36,7 @@ impl Certificates {
     pub(crate) fn config(&self, verify: bool) -> String {
         let file = |name| self.file(name).display().to_string();
         format!(
-            "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: {verify} }}",
+            "tls {{ timeout: 30, cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: {verify} }}",
             file("server.pem"),
             file("server.key"),
             file("authority.pem"),

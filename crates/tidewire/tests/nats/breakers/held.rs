@@ -212,7 +212,12 @@ async fn an_open_breaker_asks_for_nothing() {
         gateway.calls.load(Ordering::SeqCst) > calls + 20
     })
     .await;
-    let now = look().await;
+    let mut now = look().await;
+    eventually("the server has counted them", async || {
+        now = look().await;
+        now.num_pending + now.num_ack_pending as u64 == 501
+    })
+    .await;
     assert_eq!(
         (now.num_pending, now.num_ack_pending, now.num_waiting),
         (500, 1, 0)
@@ -241,9 +246,13 @@ async fn an_open_breaker_leaves_a_backlog_with_the_server() {
     eventually("it is open", async || breaker.state() != CircuitState::Closed).await;
     publish(&payments, 501..6_500).await;
     let look = || consumer(&client, PAYMENTS, "till__charge");
-    // What was asked for before it opened comes, or the request ends.
-    eventually("nothing is asked for", async || look().await.num_waiting == 0).await;
-    let first = look().await;
+    let mut first = look().await;
+    // What was asked for before it opened comes, or the request ends; and what is confirmed is counted a moment later.
+    eventually("nothing is asked for, and all is counted", async || {
+        first = look().await;
+        first.num_waiting == 0 && first.num_pending + first.num_ack_pending as u64 == 6_000
+    })
+    .await;
     assert!(
         first.num_pending >= 6_000 - MOST && first.num_ack_pending as u64 <= MOST,
         "{first:?}"

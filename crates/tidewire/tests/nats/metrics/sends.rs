@@ -9,7 +9,8 @@ use tidewire_server::Server;
 
 use super::{ANY, PROCESSED, address, is, publish};
 use crate::support::{
-    PAYMENTS, ParcelBooked, PaymentProcessed, connect, http::figures, payments, processed, quiet, server,
+    PAYMENTS, ParcelBooked, PaymentProcessed, connect, connected, http::figures, payments, processed, quiet,
+    server,
 };
 
 const SENT: &str = "messaging_client_sent_messages_total{";
@@ -108,16 +109,17 @@ async fn what_its_stream_had_already_is_counted_as_a_duplicate() {
 
 /// A server on which a user may publish no payments.
 async fn forbidding() -> (Server, Connection, Connection) {
-    let config = "authorization { users: [
-        { user: admin, password: admin }
-        { user: till, password: till, permissions: {
-            publish: { deny: \"orders.payments.payment.processed.>\" } } }
-    ] }";
+    // Who connects has two seconds to say who it is, unless the server is told otherwise.
+    let config = "authorization {
+        timeout: 30
+        users: [
+            { user: admin, password: admin }
+            { user: till, password: till, permissions: {
+                publish: { deny: \"orders.payments.payment.processed.>\" } } }
+        ]
+    }";
     let server = Server::builder().config(config).start().unwrap();
-    let connect = async |user: &str| {
-        let connect = Connect::to(server.url()).user(user, user.to_owned());
-        connect.connect().await.unwrap()
-    };
+    let connect = async |user: &str| connected(Connect::to(server.url()).user(user, user.to_owned())).await;
     let (admin, till) = (connect("admin").await, connect("till").await);
     (server, admin, till)
 }

@@ -16,7 +16,7 @@ use super::{ANY, PROCESSED, address, is};
 use crate::support::{
     PAYMENTS, PaymentProcessed, connect, eventually,
     http::{figures, get, sum},
-    payments, processed, quiet, server,
+    jetstream, payments, processed, quiet, server,
 };
 
 /// What the page of telemetry and the design promise, with its type.
@@ -164,8 +164,8 @@ async fn sent_ago(client: &Client, key: &str, ago: Duration) {
         r#"{{"type":"event","id":"n-{key}","timestamp":"{timestamp}","data":{{"payment_id":"{key}"}},"metadata":{{}}}}"#
     );
     let subject = format!("orders.payments.payment.processed.{key}");
-    client.publish(subject, body.into()).await.unwrap();
-    client.flush().await.unwrap();
+    let stored = jetstream(client).publish(subject, body.into()).await;
+    stored.unwrap().await.unwrap();
 }
 
 /// The critical time is that since the message says it was sent, and not since it was stored or delivered.

@@ -1,5 +1,10 @@
 //! Far more events of one key than may run.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
 use super::*;
 use crate::support::{Seen, limit_messages};
 
@@ -36,14 +41,16 @@ impl Dam {
         let durable = durable("book", pass)
             .ordered_by_key()
             .concurrency(2)
-            .ack_wait(Duration::from_secs(120));
+            .ack_wait(ACK_WAIT);
         let service = Service::new("ledger", "1.0.0").state(self.clone()).on(durable);
         service.start(connect(server).await).await.unwrap()
     }
 
+    /// Those of a key, in the order in which they were handled for the first time.
     fn of(&self, key: &str) -> Vec<String> {
-        let seen = self.seen.all().into_iter();
-        seen.filter(|seen| seen.starts_with(key)).collect()
+        let (mut known, seen) = (BTreeSet::new(), self.seen.all().into_iter());
+        seen.filter(|seen| seen.starts_with(key) && known.insert(seen.clone()))
+            .collect()
     }
 }
 
@@ -85,7 +92,8 @@ async fn a_key_with_large_events_goes_on_without_a_pause() {
     let _running = dam.book(&server).await;
     dam.seen.reaches(400).await;
     let longest = dam.pause.lock().unwrap().1;
-    assert!(longest < Duration::from_secs(8), "{longest:?}");
+    // What is asked for by a timer comes after ten seconds and a half.
+    assert!(longest < Duration::from_secs(10), "{longest:?}");
     all_quiet(&client).await;
 }
 
@@ -102,7 +110,7 @@ async fn a_long_backlog_that_cannot_be_parked_stops_no_other_and_is_named() {
         .stop()
         .await
         .unwrap();
-    world.fails("k0", 0, Fails::Retry(1));
+    world.fails("k0", 0, Fails::Retry(usize::MAX));
     publish(&client, 1, 500).await;
     // The term's own record, and a few of the five hundred.
     limit_messages(&client, "TW_LEDGER", 10).await;
@@ -113,9 +121,9 @@ async fn a_long_backlog_that_cannot_be_parked_stops_no_other_and_is_named() {
     .await;
     publish_from(&client, 2, 500, 520).await;
     eventually("the other key is handled", async || world.of("k1").len() == 20).await;
-    // One after the other they find room as those before them are done, and it was not waited for that.
-    assert!(world.of("k0").len() < 250);
+    assert!(world.of("k0").is_empty(), "it waited for nothing of this one");
     limit_messages(&client, "TW_LEDGER", -1).await;
+    world.mends("k0", 0);
     eventually("the first is handled", async || world.of("k0").len() == 520).await;
     assert_eq!(world.of("k0"), (0..520).collect::<Vec<_>>());
     all_quiet(&client).await;

@@ -16,8 +16,10 @@ use tidewire_server::Server;
 use crate::{
     records::records,
     support::{
-        Log, PAYMENTS, PaymentProcessed, Seen, connect_as, connect_to, payments, processed, publish_raw,
-        publish_raw_as, shipping, stored, stream, users, within,
+        Log, PAYMENTS, PaymentProcessed, Seen, connect_as, connect_to,
+        http::{figures, sum},
+        note_event, payments, processed, publish_raw, publish_raw_as, shipping, stored, stream, users,
+        within,
     },
 };
 
@@ -283,6 +285,27 @@ async fn a_service_with_little_permission_and_acks_in_their_second_layout() {
     are_stored(&admin, 1).await;
     nothing_waits(&admin, "shipping__note").await;
     assert_eq!(letters(&admin).await.len(), 1);
+}
+
+#[tokio::test]
+async fn it_is_counted_as_what_it_is() {
+    let (server, seen) = (Server::start().unwrap(), Seen::default());
+    let nats = connect_to(server.url()).await;
+    let _payments = payments().start(nats.clone()).await.unwrap();
+    // Its name is its own: all services of the process are counted together.
+    let counting = Service::new("counting", "1.0.0").state(seen);
+    let counting = counting
+        .on(durable("note", note_event))
+        .monitor(([127, 0, 0, 1], 0));
+    let counting = counting.start(connect_to(server.url()).await).await.unwrap();
+    publish_raw(server.port(), SUBJECT, NO_COLON, PAYLOAD);
+    within(GOES_ON_WITHIN, "a dead letter is counted", async || {
+        let now = figures(counting.monitor_address().unwrap(), "counting").await;
+        let dead = "tidewire_dead_letters_total{";
+        let counted = [sum(&now, &[dead, "error_class=\"poison\""]), sum(&now, &[dead])];
+        counted.iter().all(|letters| (letters - 1.0).abs() < 1e-6)
+    })
+    .await;
 }
 
 /// No record of the server's largest size can hold it: its content is in the object store.

@@ -2,7 +2,6 @@
 
 mod certificates;
 #[path = "../nats/support/http.rs"]
-#[expect(dead_code, reason = "the figures are read elsewhere")]
 pub(crate) mod http;
 mod log;
 mod messages;

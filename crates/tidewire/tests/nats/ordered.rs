@@ -20,7 +20,7 @@ use crate::{
     replays::replay_to,
     support::{
         PAYMENTS, PaymentProcessed, connect, connected, consumer, eventually, jetstream, kept, kept_reach,
-        payments, processed, quiet, server,
+        mortal::Mortal, payments, processed, quiet, server,
     },
 };
 
@@ -221,27 +221,6 @@ async fn another_instance_takes_over_from_one_that_stands_still_and_order_is_kep
 async fn goes_on(running: &Running, since: Instant) {
     eventually("the other one goes on", async || !running.tally().is_empty()).await;
     assert!(since.elapsed() < ACK_WAIT / 2, "{:?}", since.elapsed());
-}
-
-/// An instance with a runtime of its own, with which it can die: it says nothing to the server any more.
-struct Mortal {
-    runtime: tokio::runtime::Runtime,
-    running: Running,
-}
-
-impl Mortal {
-    async fn start(server: &Server, service: Service<World>) -> Self {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let connecting = connected(Connect::to(server.url()));
-        let nats = runtime.spawn(connecting).await.unwrap();
-        let running = runtime.spawn(service.start(nats)).await.unwrap().unwrap();
-        Self { runtime, running }
-    }
-
-    fn dies(self) {
-        self.runtime.shutdown_background();
-        std::mem::forget(self.running);
-    }
 }
 
 #[tokio::test]

@@ -116,6 +116,28 @@ async fn what_is_large_is_compressed_and_what_is_small_is_not() {
     assert!(large.payload.len() < 2000, "{}", large.payload.len());
 }
 
+/// An envelope is smaller than a KiB.
+#[tokio::test]
+async fn a_body_may_have_sixteen_mebibytes_where_nothing_else_is_said() {
+    const LIMIT: usize = 16 << 20;
+    let (server, seen) = (server(), Seen::default());
+    let client = connect(&server).await;
+    let payments = payments()
+        .compress_above(1000)
+        .start(client.clone())
+        .await
+        .unwrap();
+    let _reader = reader(&seen).start(client.clone()).await.unwrap();
+    for (key, length) in [("above", LIMIT), ("below", LIMIT - 1024)] {
+        let payment = noted(key, "z".repeat(length));
+        payments.bus().publish(&payment).await.unwrap();
+    }
+    seen.reaches(1).await;
+    let letters = kept_reach(&client, 1).await;
+    assert_eq!(seen.all(), [format!("below {} true", LIMIT - 1024)]);
+    assert_eq!(letters[0].record.trouble.as_ref().unwrap().class, "too_large");
+}
+
 #[tokio::test]
 async fn an_encoding_that_nobody_undoes_is_incompatible() {
     let (server, seen) = (server(), Seen::default());

@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod log;
+pub(crate) mod mortal;
 
 use std::{
     sync::{Arc, Mutex},

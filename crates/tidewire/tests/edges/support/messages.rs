@@ -75,7 +75,7 @@ pub(crate) fn payments() -> Service {
         .publishes::<PaymentFailed>()
 }
 
-async fn note_event(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
+pub(crate) async fn note_event(State(seen): State<Seen>, Event(paid): Event<PaymentProcessed>) {
     seen.note(paid.payment_id);
 }
 

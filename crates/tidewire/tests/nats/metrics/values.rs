@@ -16,7 +16,7 @@ use super::{ANY, PROCESSED, address, is};
 use crate::support::{
     PAYMENTS, PaymentProcessed, connect, eventually,
     http::{figures, get, sum},
-    jetstream, payments, processed, quiet, server,
+    jetstream, kept, payments, processed, quiet, server,
 };
 
 /// What the page of telemetry and the design promise, with its type.
@@ -285,4 +285,42 @@ async fn a_breaker_is_shown_as_closed_open_and_half_open() {
     gateway.counter.add_permits(1);
     shows(0.0).await;
     eventually("nothing is degraded", async || !degraded().await).await;
+}
+
+/// A new instance takes the place of one whose breaker is open, and is ready though its own opens too.
+#[tokio::test]
+async fn an_open_breaker_stops_no_deployment() {
+    let server = server();
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let gateway = Gateway {
+        down: Arc::new(AtomicBool::new(true)),
+        counter: Arc::new(Semaphore::new(1_000_000)),
+    };
+    let start = async || {
+        let wait = Duration::from_secs(1);
+        let breaker = Breaker::new("gateway").first_wait(wait).longest_wait(wait);
+        let deployed = Service::new("deployed", "1.0.0")
+            .state(gateway.clone())
+            .on(durable("charge", charge).circuit_breaker(&breaker))
+            .monitor(ANY)
+            .start(connect(&server).await)
+            .await
+            .unwrap();
+        eventually("its breaker is open, and it is ready", async || {
+            // The one before may have asked for some of them.
+            payments.bus().publish(&processed("p")).await.unwrap();
+            let (status, text) = get(address(&deployed), "/readyz").await;
+            assert_eq!(status, 200, "{text}");
+            text.contains("degraded: breaker-gateway: ")
+        })
+        .await;
+        deployed
+    };
+    let first = start().await;
+    let _second = start().await;
+    first.stop().await.unwrap();
+    gateway.down.store(false, Ordering::SeqCst);
+    quiet(&client, PAYMENTS, "deployed__charge").await;
+    assert!(kept(&client).await.is_empty());
 }

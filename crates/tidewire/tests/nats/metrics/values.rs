@@ -199,6 +199,35 @@ async fn the_critical_time_is_counted_from_the_time_that_the_message_says() {
     assert!(handling < took, "{handling} of {took}");
 }
 
+/// Whoever waits for a message waits for all of its attempts, and for the time between them.
+#[tokio::test]
+async fn the_critical_time_of_a_message_that_was_tried_again_is_that_of_all_attempts() {
+    async fn at_last(Attempt(attempt): Attempt, _: Event<PaymentProcessed>) -> Result<(), Failure> {
+        if attempt < 3 {
+            return Err("no van is free").or_retry();
+        }
+        Ok(())
+    }
+    let server = server();
+    let client = connect(&server).await;
+    let payments = payments().start(client.clone()).await.unwrap();
+    let retry = Retry::fixed(Duration::from_millis(400)).max_attempts(3);
+    let late = Service::new("late", "1.0.0")
+        .on(durable("at_last", at_last).retry(retry))
+        .monitor(ANY)
+        .start(client.clone())
+        .await
+        .unwrap();
+    payments.bus().publish(&processed("p")).await.unwrap();
+    quiet(&client, PAYMENTS, "late__at_last").await;
+    let now = figures(address(&late), "late").await;
+    is(&now, 1, &["tidewire_critical_time_seconds_count{"]);
+    is(&now, 3, &["messaging_process_duration_seconds_count{"]);
+    // A time stamp may be written in milliseconds.
+    let critical = sum(&now, &["tidewire_critical_time_seconds_sum{"]);
+    assert!(critical > 0.798, "{critical}");
+}
+
 /// Both while the server is away and after it came back.
 #[tokio::test]
 async fn a_lost_connection_is_shown_and_counted_when_there_is_another_one() {

@@ -1,6 +1,7 @@
 //! Dead letters as a service writes them, and a service that hears them again; both by hand, on a real server.
 
-use std::time::{Duration, Instant};
+#[path = "../../../tidewire/tests/support/connecting.rs"]
+mod connecting;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -15,23 +16,13 @@ use tidewire::{
 };
 use tidewire_server::Server;
 
+pub(crate) use connecting::connected;
+
 /// The service and the durable of all letters here, where a test does not say another one.
 pub(crate) const SERVICE: &str = "payments";
 pub(crate) const DURABLE: &str = "ship";
 /// The `traceparent` of the attempt that failed last.
 pub(crate) const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-/// A connection: one try may be over before a machine that stands still has answered.
-pub(crate) async fn connected(connect: Connect) -> Connection {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        // Boxed: the futures of the client are large.
-        match Box::pin(connect.clone().connect()).await {
-            Ok(nats) => return nats,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-    }
-}
 
 /// A server with the streams that a service makes when it starts.
 pub(crate) struct World {

@@ -1,6 +1,8 @@
 //! What these tests share: servers whose configuration changes while they run, messages, and the log.
 
 mod certificates;
+#[path = "../support/connecting.rs"]
+mod connecting;
 #[path = "../nats/support/http.rs"]
 pub(crate) mod http;
 mod log;
@@ -18,12 +20,13 @@ use std::{
 
 use tempfile::TempDir;
 use tidewire::{
-    Connect, ConnectError, Connection,
+    Connect, Connection,
     async_nats::jetstream::{self, stream},
 };
 use tidewire_server::{Server, ServerBuilder};
 
 pub(crate) use certificates::Certificates;
+pub(crate) use connecting::{answer_of, connected};
 pub(crate) use log::{Listening, Log};
 pub(crate) use messages::*;
 pub(crate) use operator::{Operator, User};
@@ -115,24 +118,6 @@ pub(crate) async fn connect_as(server: &Server, user: &str) -> Connection {
 
 pub(crate) async fn connect_to(url: impl AsRef<str>) -> Connection {
     connected(Connect::to(url)).await
-}
-
-/// Connects; a server that stands still for the three seconds of one try is tried again.
-pub(crate) async fn connected(connect: Connect) -> Connection {
-    answer_of(connect).await.unwrap()
-}
-
-/// What the server says to a client that connects.
-pub(crate) async fn answer_of(connect: Connect) -> Result<Connection, ConnectError> {
-    let deadline = Instant::now() + COMES_WITHIN;
-    loop {
-        match Box::pin(connect.clone().connect()).await {
-            Err(ConnectError::Unreachable { .. }) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            answer => return answer,
-        }
-    }
 }
 
 /// Waits until `condition` holds.

@@ -5,7 +5,7 @@ mod claims;
 use std::{fmt::Write, time::Duration};
 
 use tidewire::{
-    PublishError,
+    PublishError, Running,
     async_nats::{
         Client, HeaderMap,
         jetstream::{message::StreamMessage, stream::RawMessageErrorKind},
@@ -56,6 +56,12 @@ pub(crate) async fn stored(client: &Client, sequence: u64) -> StreamMessage {
     stream.get_raw_message(sequence).await.unwrap()
 }
 
+/// The payments, of which large ones are compressed.
+async fn compressing(client: &Client) -> Running {
+    let payments = payments().compress_above(1000);
+    payments.start(client.clone()).await.unwrap()
+}
+
 /// Stores a message that a program without Tidewire sends.
 pub(crate) async fn send(client: &Client, key: &str, headers: &[(&'static str, &str)], body: Vec<u8>) {
     let mut map = HeaderMap::new();
@@ -97,11 +103,7 @@ async fn what_is_too_large_is_refused_before_it_is_sent_and_the_line_to_add_is_n
 async fn what_is_large_is_compressed_and_what_is_small_is_not() {
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
-    let payments = payments()
-        .compress_above(1000)
-        .start(client.clone())
-        .await
-        .unwrap();
+    let payments = compressing(&client).await;
     let _reader = reader(&seen).start(client.clone()).await.unwrap();
     // Two MiB, which the server would not take as they are.
     let notes = ["z".repeat(100), "z".repeat(2 << 20)];
@@ -122,11 +124,7 @@ async fn a_body_may_have_sixteen_mebibytes_where_nothing_else_is_said() {
     const LIMIT: usize = 16 << 20;
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
-    let payments = payments()
-        .compress_above(1000)
-        .start(client.clone())
-        .await
-        .unwrap();
+    let payments = compressing(&client).await;
     let _reader = reader(&seen).start(client.clone()).await.unwrap();
     for (key, length) in [("above", LIMIT), ("below", LIMIT - 1024)] {
         let payment = noted(key, "z".repeat(length));
@@ -173,11 +171,7 @@ async fn a_raw_handler_takes_a_packed_message_as_it_came() {
 async fn a_compressed_message_is_handled_live_as_well() {
     let (server, seen) = (server(), Seen::default());
     let client = connect(&server).await;
-    let payments = payments()
-        .compress_above(1000)
-        .start(client.clone())
-        .await
-        .unwrap();
+    let payments = compressing(&client).await;
     let service = Service::new("shipping", "1.0.0").state(seen.clone());
     let _live = service.on(live(note)).start(client.clone()).await.unwrap();
     payments

@@ -1,5 +1,7 @@
 //! What these tests share: a server each, messages, and waiting for a condition.
 
+#[path = "../support/connecting.rs"]
+mod connecting;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod mortal;
@@ -12,7 +14,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire::{
-    Connect, Connection,
+    Connect,
     async_nats::{
         Client,
         jetstream::{
@@ -26,6 +28,8 @@ use tidewire::{
 };
 use tidewire_server::Server;
 
+pub(crate) use connecting::connected;
+
 /// A server of a test's own: it starts in ten milliseconds and is gone with the test.
 pub(crate) fn server() -> Server {
     Server::start().expect("a nats-server")
@@ -33,18 +37,6 @@ pub(crate) fn server() -> Server {
 
 pub(crate) async fn connect(server: &Server) -> Client {
     connected(Connect::to(server.url())).await.client()
-}
-
-/// Connects, and tries again where it fails: one try has three seconds, which a busy machine may need.
-pub(crate) async fn connected(connect: Connect) -> Connection {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        match connect.clone().connect().await {
-            Ok(connection) => return connection,
-            Err(error) => assert!(Instant::now() < deadline, "not within 60 s: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 pub(crate) fn jetstream(client: &Client) -> jetstream::Context {

@@ -271,6 +271,19 @@ async fn charge(State(gateway): State<Gateway>, Event(_): Event<PaymentProcessed
     Ok(())
 }
 
+/// One that probes each second.
+fn breaker() -> Breaker {
+    let wait = Duration::from_secs(1);
+    Breaker::new("gateway").first_wait(wait).longest_wait(wait)
+}
+
+fn charging(name: &str, gateway: &Gateway, breaker: &Breaker) -> Service<Gateway> {
+    Service::new(name, "1.0.0")
+        .state(gateway.clone())
+        .on(durable("charge", charge).circuit_breaker(breaker))
+        .monitor(ANY)
+}
+
 /// Nobody sets it by hand: the handler finds its gateway down, and its probe waits in the gateway.
 #[tokio::test]
 async fn a_breaker_is_shown_as_closed_open_and_half_open() {
@@ -281,15 +294,9 @@ async fn a_breaker_is_shown_as_closed_open_and_half_open() {
         down: Arc::new(AtomicBool::new(true)),
         counter: Arc::new(Semaphore::new(0)),
     };
-    let wait = Duration::from_secs(1);
-    let breaker = Breaker::new("gateway").first_wait(wait).longest_wait(wait);
-    let probing = Service::new("probing", "1.0.0")
-        .state(gateway.clone())
-        .on(durable("charge", charge).circuit_breaker(&breaker))
-        .monitor(ANY)
-        .start(client.clone())
-        .await
-        .unwrap();
+    let breaker = breaker();
+    let probing = charging("probing", &gateway, &breaker).start(client.clone());
+    let probing = probing.await.unwrap();
     let at = address(&probing);
     let shows = async |value: f64| {
         eventually(&format!("the breaker is {value}"), async || {
@@ -327,15 +334,8 @@ async fn an_open_breaker_stops_no_deployment() {
         counter: Arc::new(Semaphore::new(1_000_000)),
     };
     let start = async || {
-        let wait = Duration::from_secs(1);
-        let breaker = Breaker::new("gateway").first_wait(wait).longest_wait(wait);
-        let deployed = Service::new("deployed", "1.0.0")
-            .state(gateway.clone())
-            .on(durable("charge", charge).circuit_breaker(&breaker))
-            .monitor(ANY)
-            .start(connect(&server).await)
-            .await
-            .unwrap();
+        let deployed = charging("deployed", &gateway, &breaker());
+        let deployed = deployed.start(connect(&server).await).await.unwrap();
         eventually("its breaker is open, and it is ready", async || {
             // The one before may have asked for some of them.
             payments.bus().publish(&processed("p")).await.unwrap();

@@ -18,9 +18,9 @@ def read(message):
 
 async def cloud_events(nats, task):
     command = wire.envelope("command", task["data"])
-    answer = await nats.request(wire.subject(task["command"], task["key"]), wire.encode(command), timeout=5)
+    answer = await nats.request(wire.subject(task["command"], task["key"]), wire.encode(command), timeout=30)
     consumer = await nats.jetstream().pull_subscribe(f"{task['event']}.*", stream=task["stream"])
-    [event] = await consumer.fetch(1, timeout=5)
+    [event] = await consumer.fetch(1, timeout=30)
     await event.ack()
     return {"command": command["id"], "answer": read(answer), "event": read(event)}
 

@@ -38,7 +38,7 @@ async def write(nats, task):
     command = CloudEvent(attributes={"type": asked["name"], "twkind": "command", **asked["attributes"]}, data=asked["data"])
     message = to_binary_event(command)
     answer = await nats.request(
-        wire.subject(asked["name"], asked["key"]), message.body, timeout=5, headers=message.headers
+        wire.subject(asked["name"], asked["key"]), message.body, timeout=30, headers=message.headers
     )
     return {"sent": sent, "command": command.get_id(), "answer": json.loads(answer.data)}
 

@@ -18,18 +18,19 @@ function requests(stats) {
 }
 
 await wire.run(async (nats, task) => {
-  const client = new Svcm(nats).client({ strategy: "stall", maxWait: 5000, stall: 300 });
-  const ping = await all(client.ping());
-  const info = await all(client.info(task.service));
-  const one = await all(client.info(task.service, info[0].id));
-  const before = await all(client.stats(task.service));
+  const service = new Svcm(nats);
+  const client = (answers) => service.client({ strategy: "count", maxMessages: answers, maxWait: 30000 });
+  const ping = await all(client(task.everybody).ping());
+  const info = await all(client(task.instances).info(task.service));
+  const one = await all(client(1).info(task.service, info[0].id));
+  const before = await all(client(task.instances).stats(task.service));
   for (const question of task.requests) {
     const message = wire.envelope(question.kind, question.data);
-    await nats.request(wire.subject(question.name, question.key), wire.encode(message), { timeout: 5000 });
+    await nats.request(wire.subject(question.name, question.key), wire.encode(message), { timeout: 30000 });
   }
   let after = before;
-  for (let attempt = 0; attempt < 20; attempt++) { // an answer leaves before it is counted
-    after = await all(client.stats(task.service));
+  for (let attempt = 0; attempt < 100; attempt++) { // an answer leaves before it is counted
+    after = await all(client(task.instances).stats(task.service));
     if (requests(after) - requests(before) >= task.requests.length) break;
     await setTimeout(20);
   }

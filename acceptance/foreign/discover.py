@@ -18,7 +18,7 @@ async def ask(nats, question, instances, read=None):
     inbox = nats.new_inbox()
     subscription = await nats.subscribe(inbox)
     await nats.publish(f"$SRV.{question}", b"", reply=inbox)
-    answers = [json.loads((await subscription.next_msg(timeout=5)).data) for _ in range(instances)]
+    answers = [json.loads((await subscription.next_msg(timeout=30)).data) for _ in range(instances)]
     await subscription.unsubscribe()
     if read:
         answers = [read(answer).to_dict() for answer in answers]
@@ -33,7 +33,7 @@ async def discover(nats, task):
     before = await stats(nats, name, instances)
     for question in task["requests"]:
         message = wire.envelope(question["kind"], question["data"])
-        await nats.request(wire.subject(question["name"], question["key"]), wire.encode(message), timeout=5)
+        await nats.request(wire.subject(question["name"], question["key"]), wire.encode(message), timeout=30)
     after = before
     for _ in range(100):  # an answer leaves before it is counted
         after = await stats(nats, name, instances)

@@ -5,13 +5,13 @@ import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import * as wire from "./wire.mjs";
 
 await wire.run(async (nats, task) => {
-  const heard = nats.subscribe(`${task.event}.*`, { max: task.requests.length, timeout: 5000 });
+  const heard = nats.subscribe(`${task.event}.*`, { max: task.requests.length, timeout: 30000 });
   await nats.flush();
   const commands = [];
   for (const question of task.requests) {
     const message = wire.envelope("command", question.data);
     commands.push(message.id);
-    await nats.request(wire.subject(question.name, question.key), wire.encode(message), { timeout: 5000 });
+    await nats.request(wire.subject(question.name, question.key), wire.encode(message), { timeout: 30000 });
   }
   const passing = [];
   for await (const message of heard) passing.push(wire.seen(message));

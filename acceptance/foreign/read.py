@@ -10,12 +10,12 @@ async def read(nats, task):
     for question in task["requests"]:
         message = wire.envelope("command", question["data"])
         ids.append(message["id"])
-        await nats.request(wire.subject(question["name"], question["key"]), wire.encode(message), timeout=5)
-    passing = [wire.seen(await heard.next_msg(timeout=5)) for _ in ids]
+        await nats.request(wire.subject(question["name"], question["key"]), wire.encode(message), timeout=30)
+    passing = [wire.seen(await heard.next_msg(timeout=30)) for _ in ids]
 
     consumer = await nats.jetstream().pull_subscribe(f"{task['event']}.*", durable="reader", stream=task["stream"])
     stored = []
-    for message in await consumer.fetch(task["stored"], timeout=5):
+    for message in await consumer.fetch(task["stored"], timeout=30):
         stored.append(wire.seen(message))
         await message.ack()
     return {"commands": ids, "passing": passing, "stored": stored}

@@ -16,7 +16,7 @@ await wire.run(async (nats, task) => {
     const message = wire.envelope(question.kind, question.data, question.metadata);
     const headers = wire.headersOf(question.headers);
     try {
-      const answer = await nats.request(subject, question.raw ?? wire.encode(message), { timeout: 5000, headers });
+      const answer = await nats.request(subject, question.raw ?? wire.encode(message), { timeout: 30000, headers });
       answers.push({ id: message.id, ...wire.seen(answer) });
     } catch (error) {
       if (!isNobody(error)) throw error;

@@ -12,7 +12,7 @@ async def request(nats, task):
         message = wire.envelope(question["kind"], question["data"], question.get("metadata"))
         body = question["raw"].encode() if "raw" in question else wire.encode(message)
         try:
-            answer = await nats.request(subject, body, timeout=5, headers=question.get("headers"))
+            answer = await nats.request(subject, body, timeout=30, headers=question.get("headers"))
             answers.append({"id": message["id"], **wire.seen(answer)})
         except NoRespondersError:
             answers.append({"id": message["id"], "nobody": True})

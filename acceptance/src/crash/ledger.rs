@@ -70,6 +70,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Line>, Box<dyn Error>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text?,
     };
+    // The last one may be about to be written.
+    let text = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let line = |line| Line::read(line).ok_or_else(|| format!("no line of a ledger: {line:?}").into());
     text.lines().map(line).collect()
 }

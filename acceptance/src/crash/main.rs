@@ -6,6 +6,9 @@
 #[cfg(unix)]
 mod books;
 #[cfg(unix)]
+#[path = "../connecting.rs"]
+mod connecting;
+#[cfg(unix)]
 mod hook;
 #[cfg(unix)]
 mod jobs;

@@ -14,6 +14,8 @@ use crate::jobs::{DURABLE, SERVICE, Way};
 
 /// Between two looks at a consumer.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long something may be tried to be read.
+const READ_WITHIN: Duration = Duration::from_secs(60);
 
 /// What is left to do.
 struct Left {
@@ -29,7 +31,7 @@ impl Left {
         let mut left = Self {
             pending: 0,
             unacknowledged: 0,
-            parked: parked(nats).await?.values().sum(),
+            parked: parked_now(nats).await?.values().sum(),
             all_counted: true,
         };
         for source in way.sources() {
@@ -104,8 +106,29 @@ async fn wait(
     }
 }
 
-/// How many jobs of each key are parked.
+/// How many jobs of each key are parked, once that can be read.
 pub(crate) async fn parked(nats: &Connection) -> Result<BTreeMap<String, usize>, Box<dyn Error>> {
+    patiently(async || parked_now(nats).await).await
+}
+
+/// Tries to read until it can be read: a server may stand still, and a node that has just joined a cluster again refuses
+/// some of it.
+pub(crate) async fn patiently<T>(
+    read: impl AsyncFn() -> Result<T, Box<dyn Error>>,
+) -> Result<T, Box<dyn Error>> {
+    let deadline = Instant::now() + READ_WITHIN;
+    loop {
+        match read().await {
+            Err(error) if Instant::now() > deadline => {
+                return Err(format!("it cannot be read for {READ_WITHIN:?}: {error}").into());
+            }
+            Err(_) => sleep(LOOK).await,
+            read => return read,
+        }
+    }
+}
+
+async fn parked_now(nats: &Connection) -> Result<BTreeMap<String, usize>, Box<dyn Error>> {
     let stream = wire::service_stream(SERVICE);
     let stream = nats.jetstream().get_stream_no_info(stream).await?;
     let prefix = wire::park_subject(SERVICE, DURABLE, "");

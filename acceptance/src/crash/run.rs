@@ -16,7 +16,7 @@ use crate::{
 
 /// The end of a run that hangs where no nearer limit ends it.
 const OVERALL: Duration = Duration::from_secs(2 * 3600);
-const OVERALL_SMALL: Duration = Duration::from_secs(1800);
+const OVERALL_SMALL: Duration = Duration::from_secs(3600);
 
 /// Kills workers and servers under load, and audits what became of every message.
 #[derive(Debug, Parser)]

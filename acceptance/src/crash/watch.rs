@@ -6,7 +6,10 @@ use futures_util::StreamExt as _;
 use tidewire::{Connection, async_nats::Message};
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::jobs::{CONSUMER, JOBS};
+use crate::{
+    connecting::connected,
+    jobs::{CONSUMER, JOBS},
+};
 
 /// What tells the watcher that it has seen all.
 const END: &str = "crash.watch.ends";
@@ -50,7 +53,7 @@ pub(crate) struct Watched {
 
 impl Watch {
     pub(crate) async fn begin(url: &str) -> Result<Self, Box<dyn Error>> {
-        let nats = tidewire::connect(url).await?;
+        let nats = connected(url).await?;
         let client = nats.client();
         // One subscription: two would not be told in one order.
         let mut messages = client.subscribe(">").await?;

@@ -21,6 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    connecting::connected,
     hook::{Death, Hook},
     jobs::{BY_ORDER, DURABLE, DoJob, FORGETS, JobDone, JobPosted, Kind, SERVICE, Way},
     ledger::Ledger,
@@ -187,7 +188,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     } else {
         context
     };
-    let nats = tidewire::connect(&options.url).await?;
+    let nats = connected(&options.url).await?;
     let options = Arc::new(options);
     let service = Service::new(SERVICE, env!("CARGO_PKG_VERSION"))
         .state(Bench {

@@ -10,20 +10,17 @@ use std::{
 use tempfile::TempDir;
 use tidewire::{Connection, Running, prelude::*};
 use tidewire_server::{Cluster, Server};
-use tokio::time::{Instant, sleep};
 
 use crate::{
     books::Books,
+    connecting::connected,
     jobs::{CONSUMER, JOBS, JobPosted, Kind, Way},
     ledger::{self, Ledger, Line, What},
     load::{Load, Posted, post},
     process::Worker,
-    quiet::quiet,
+    quiet::{patiently, quiet},
     worker::Options,
 };
-
-/// How long the books may be tried to be read: a node that has just joined a cluster again refuses some of it.
-const READ_WITHIN: Duration = Duration::from_secs(60);
 
 /// What NATS runs on.
 #[derive(Debug)]
@@ -85,7 +82,7 @@ impl World {
     }
 
     async fn on(servers: Servers, replicas: usize) -> Result<Self, Box<dyn Error>> {
-        let nats = tidewire::connect(servers.url()).await?;
+        let nats = connected(&servers.url()).await?;
         let source = Service::new("source", env!("CARGO_PKG_VERSION"))
             .context(Context::new("crash.jobs").replicas(replicas))
             .publishes::<JobPosted>()
@@ -162,8 +159,11 @@ impl World {
 
     /// How many jobs nobody has been given yet.
     pub(crate) async fn pending(&self) -> Result<u64, Box<dyn Error>> {
-        let stream = self.nats.jetstream().get_stream(JOBS).await?;
-        Ok(stream.consumer_info(CONSUMER).await?.num_pending)
+        patiently(async || {
+            let stream = self.nats.jetstream().get_stream(JOBS).await?;
+            Ok(stream.consumer_info(CONSUMER).await?.num_pending)
+        })
+        .await
     }
 
     /// What was written down so far.
@@ -189,22 +189,14 @@ impl World {
 
     /// The books as the streams are now.
     pub(crate) async fn books_now(&self) -> Result<Books, Box<dyn Error>> {
-        Books::read(&self.nats, self.way, &self.posted, &self.lines()?).await
+        patiently(async || Books::read(&self.nats, self.way, &self.posted, &self.lines()?).await).await
     }
 
     /// Waits until all is quiet, and opens the books.
     pub(crate) async fn books(&self, within: Duration) -> Result<Books, Box<dyn Error>> {
         let unquiet = self.quiet(within).await.err();
-        let deadline = Instant::now() + READ_WITHIN;
-        loop {
-            match self.all_books().await {
-                Ok(books) => return Ok(books.unless_quiet(unquiet)),
-                Err(error) if Instant::now() > deadline => {
-                    return Err(format!("the books cannot be read for {READ_WITHIN:?}: {error}").into());
-                }
-                Err(_) => sleep(Duration::from_secs(1)).await,
-            }
-        }
+        let books = patiently(async || self.all_books().await).await?;
+        Ok(books.unless_quiet(unquiet))
     }
 
     async fn all_books(&self) -> Result<Books, Box<dyn Error>> {

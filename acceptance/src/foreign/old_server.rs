@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// How long it may take to accept a client; it takes some milliseconds.
-const READY_WITHIN: Duration = Duration::from_secs(10);
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Where it is. `tidewire-server` starts none that is too old.
 #[derive(Clone, Debug)]

@@ -23,8 +23,8 @@ use crate::program::last_lines;
 /// The services.
 pub(crate) const SERVICES: [&str; 4] = ["inventory", "payments", "orders", "notifications"];
 /// How long they may take until all of them are ready.
-const READY_WITHIN: Duration = Duration::from_secs(30);
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A service of the shop; it is killed when this is dropped.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use tidewire_server::Server;
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    connecting::connected,
     messages::{
         GetPayment, LIMIT, PaymentProcessed, PaymentRequested, ProcessPayment, REQUESTED, Receipt, STREAM,
         UNLUCKY,
@@ -38,7 +39,7 @@ impl World {
         let mut world = Self::empty()?;
         for _ in 0..INSTANCES {
             let payments = payments(&world.seen, Format::Tidewire);
-            let nats = tidewire::connect(world.server.url()).await?;
+            let nats = connected(&world.server.url()).await?;
             world.payments.push(payments.start(nats).await?);
         }
         world.start_shipping().await?;
@@ -56,7 +57,7 @@ impl World {
     }
 
     pub(crate) async fn start_shipping(&mut self) -> Result<(), Box<dyn Error>> {
-        let nats = tidewire::connect(self.server.url()).await?;
+        let nats = connected(&self.server.url()).await?;
         let shipping = Service::new("shipping", VERSION).state(self.seen.clone());
         self.shipping = Some(shipping.on(durable("ship", ship)).start(nats).await?);
         Ok(())

@@ -11,7 +11,7 @@ use crate::{Server, ServerError};
 
 /// How long an election may take, and a node to catch up. A fresh cluster needs about a second, one that lost its
 /// leader 4 to 7.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(60);
 /// How often other ports are tried when somebody took one between its choice and its use.
 const TRIES: usize = 5;
 
@@ -42,7 +42,7 @@ impl Cluster {
     /// # Errors
     ///
     /// [`ServerError::ClusterSize`] unless there are 2 to 9 nodes; otherwise as [`Server::start`], and
-    /// [`ServerError::NotReady`] when there is no leader after 30 seconds.
+    /// [`ServerError::NotReady`] when there is no leader after 60 seconds.
     pub fn start(nodes: usize) -> Result<Self, ServerError> {
         Self::start_with(nodes, |node| node)
     }
@@ -140,7 +140,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`ServerError::NotReady`] after 30 seconds, as when fewer than a majority run or one is paused.
+    /// [`ServerError::NotReady`] after 60 seconds, as when fewer than a majority run or one is paused.
     pub fn wait_ready(&self) -> Result<(), ServerError> {
         let deadline = Deadline::after(READY);
         loop {

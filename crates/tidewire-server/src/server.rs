@@ -21,7 +21,7 @@ use held::Held;
 use launch::Ports;
 
 /// How long a start may take. It takes 10 ms; a machine under load has needed a second.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(30);
 /// How long a graceful stop may take before the server is killed. It takes 2 ms.
 const STOP: Duration = Duration::from_secs(10);
 

@@ -30,6 +30,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     for _ in 0..2 {
         workers.push(world.worker(&slow()).await?);
     }
+    let mut least = u64::MAX;
     for _ in 0..deploys {
         for _ in 0..workers.len() {
             // However slowly they are deployed, there is a backlog.
@@ -37,17 +38,16 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
                 world.post(backlog, |_| Kind::Fine).await?;
             }
             workers.remove(0).stop().await?;
+            least = least.min(world.pending().await?);
             workers.push(world.worker(&slow()).await?);
         }
     }
-    let left = world.pending().await?;
     let books = world.books(QUIET_WITHIN).await?;
     for worker in workers {
         worker.stop().await?;
     }
     let faults = [
-        (left == 0)
-            .then(|| "the backlog was gone before the last deployment: it shows too little".to_owned()),
+        (least == 0).then(|| "the backlog was gone before a deployment: it shows too little".to_owned()),
         books.fault("a deployment cost an attempt", |entry| {
             entry.runs.iter().any(|(_, attempt)| *attempt != 1)
         }),
@@ -55,7 +55,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
     ];
     report.row(
         "deploys",
-        &format!("{deploys} rolling deployments of 2, two attempts; {left} left after"),
+        &format!("{deploys} rolling deployments of 2, two attempts; {least} waited at least"),
         &books,
         faults.into_iter().flatten(),
     );

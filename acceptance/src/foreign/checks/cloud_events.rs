@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tidewire::{Format, Timestamp};
 
 use crate::{
+    connecting::connected,
     messages::{PROCESS, PROCESSED, REQUESTED, STREAM},
     program::Foreign,
     report::{Outcome, Report},
@@ -25,7 +26,7 @@ pub(crate) async fn check(report: &mut Report, sdk: &Foreign) -> Outcome {
 
 async fn reads(report: &mut Report, sdk: &Foreign, mode: &str, format: Format) -> Outcome {
     let mut world = World::empty()?;
-    let nats = tidewire::connect(world.server.url()).await?;
+    let nats = connected(&world.server.url()).await?;
     world
         .payments
         .push(payments(&world.seen, format).start(nats).await?);
@@ -72,7 +73,7 @@ async fn reads(report: &mut Report, sdk: &Foreign, mode: &str, format: Format) -
 
 async fn writes(report: &mut Report, sdk: &Foreign) -> Outcome {
     let mut world = World::empty()?;
-    let nats = tidewire::connect(world.server.url()).await?;
+    let nats = connected(&world.server.url()).await?;
     world
         .payments
         .push(payments(&world.seen, Format::Tidewire).start(nats).await?);

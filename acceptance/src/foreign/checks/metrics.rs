@@ -13,6 +13,7 @@ use tidewire_shop::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    connecting::connected,
     prometheus::{Prometheus, Scraping},
     report::{Outcome, Report},
     shop,
@@ -24,8 +25,8 @@ const A_SECOND: u32 = 30;
 /// After so many orders all services have work.
 const UNDER_WAY: u64 = 60;
 /// How long the shop may take for the rest, and Prometheus to see the last of it.
-const QUIET_WITHIN: Duration = Duration::from_secs(60);
-const SEEN_WITHIN: Duration = Duration::from_secs(15);
+const QUIET_WITHIN: Duration = Duration::from_secs(180);
+const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The durables with their streams, each behind those whose events it takes.
 const DURABLES: [(&str, &str); 7] = [
@@ -50,7 +51,7 @@ pub(crate) async fn check(report: &mut Report, prometheus: &Prometheus) -> Outco
     report.same("promtool takes the alert rules", &json!(""), &json!(said));
 
     let server = Server::start()?;
-    let nats = tidewire::connect(server.url()).await?;
+    let nats = connected(&server.url()).await?;
     let shop = shop::open(&server.url(), folder.path()).await?;
     // One in ten calls fails, some cards are not understood, and some make the client panic.
     Gateway::open(&nats).await?.set(Faults::bugs()).await?;

@@ -12,6 +12,7 @@ use tidewire::{
 use tokio::time::timeout;
 
 use crate::{
+    connecting::connected,
     old_server::OldServer,
     report::{Outcome, Report},
     seen::Seen,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// How long a message may be under way.
-const PASSES_WITHIN: Duration = Duration::from_secs(10);
+const PASSES_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn check(report: &mut Report, old: &OldServer) -> Outcome {
     let folder = tempfile::tempdir()?;
@@ -37,7 +38,7 @@ pub(crate) async fn check(report: &mut Report, old: &OldServer) -> Outcome {
     let mut passing = listener.subscribe(">").await?;
     mark(&listener, &mut passing, "listening").await?;
 
-    let nats = tidewire::connect(&server.url).await?;
+    let nats = connected(&server.url).await?;
     let with_streams = payments(&Seen::default(), Format::Tidewire);
     let without = Service::new("shipping", VERSION)
         .on(durable("ship", async |Event(_): Event<Any>| {}).filter("a.b.c.d"));

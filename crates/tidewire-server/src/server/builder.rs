@@ -115,7 +115,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how long the server may take until it answers; 10 seconds by default, where 10 ms are usual.
+    /// Sets how long the server may take until it answers; 30 seconds by default, where 10 ms are usual.
     pub fn start_timeout(mut self, allowed: Duration) -> Self {
         self.start_timeout = allowed;
         self

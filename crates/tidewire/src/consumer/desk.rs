@@ -8,10 +8,10 @@ use tidewire_core::{
     dead_letter::{LetterId, Trouble},
     wire,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
-use super::{gate::Gate, runs::Runs, settle::Job};
+use super::{gate::Gate, ordered::Seat, runs::Runs, say::stop, settle::Job};
 use crate::{
     delivery::StoredAt, error_events::ErrorEvents, inbox::Inbox, input::Input, letters::Letters,
     manifest_bucket, metrics, route::Route, sender::Sender, unheard::Unheard,
@@ -94,6 +94,20 @@ impl Desk {
             );
         }
         newer
+    }
+
+    /// Waits until no other suspect runs; `None` where the service or the term ends before.
+    pub(super) async fn alone(&self, seat: Option<&Seat>) -> Option<MutexGuard<'_, ()>> {
+        let guard = tokio::select! {
+            biased;
+            () = stop(seat, self).cancelled() => return None,
+            guard = self.suspect.lock() => guard,
+        };
+        // Should it kill the process, what others have done by now is not run again.
+        match seat {
+            Some(seat) if !seat.term.told().await => None,
+            _ => Some(guard),
+        }
     }
 
     /// Where the records of a letter are.

@@ -165,12 +165,7 @@ impl<'a> Case<'a> {
                 }
                 Effect::Mark { count, alone } => {
                     if alone && suspect.is_none() {
-                        let desk = self.desk;
-                        suspect = tokio::select! {
-                            biased;
-                            () = stop(self.job.seat.as_ref(), desk).cancelled() => None,
-                            guard = desk.suspect.lock() => Some(guard),
-                        };
+                        suspect = self.desk.alone(self.job.seat.as_ref()).await;
                     }
                     if alone && suspect.is_none() {
                         Input::Stopping

@@ -127,14 +127,14 @@ impl Lease {
                 () = term.urged() => {}
             }
             let began = Instant::now();
-            let (baton, reading) = term.baton(Some(self.by.clone()));
+            let (baton, changes) = term.baton(Some(self.by.clone()));
             let left = term.until().saturating_duration_since(began);
             match timeout(left, self.write(&baton, self.sequence)).await {
                 Ok(Ok(Some(sequence))) => {
                     tracing::trace!(target: "tidewire::walk", "lease renewed");
                     self.sequence = sequence;
                     term.extend(began + self.lasts);
-                    term.wrote(reading);
+                    term.wrote(changes);
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(durable = self.durable, error, "the lease cannot be renewed");

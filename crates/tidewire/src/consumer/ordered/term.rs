@@ -25,8 +25,8 @@ pub(in crate::consumer) struct Term {
     state: Mutex<State>,
     /// Rings when the record of the lease is to be written at once.
     urge: Notify,
-    /// How many of the consumers that are read the record of the lease knows.
-    written: watch::Sender<usize>,
+    /// How many of the [changes](State::changes) the record of the lease knows.
+    written: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -36,6 +36,8 @@ struct State {
     /// What the last active instance told, of consumers that were not read in this term yet.
     told: BTreeMap<String, Place>,
     progress: BTreeMap<String, Progress>,
+    /// How often a consumer began to be read, or a message was done: what the next active instance must know.
+    changes: u64,
 }
 
 /// The part of a message in the order of its durable.
@@ -56,6 +58,7 @@ impl Term {
                 until,
                 told: baton.streams,
                 progress: BTreeMap::new(),
+                changes: 0,
             }),
             urge: Notify::new(),
             written: watch::Sender::new(0),
@@ -110,17 +113,22 @@ impl Term {
         let told = state.told.remove(stream);
         let progress = Progress::begin(told, consumer, delivered, floor);
         state.progress.insert(stream.to_owned(), progress);
+        state.changes += 1;
     }
 
-    /// Returns once the record of the lease knows the consumers that are read so far, or the term is over. Nothing is
-    /// pulled before: the next active instance must know that they are its own to reset.
-    pub(in crate::consumer) async fn told(&self) {
-        let reading = self.lock().progress.len();
+    /// Waits until the record of the lease knows the consumers that are read so far, and the messages that are done;
+    /// `false` where the term is over before. Nothing is pulled earlier: the next active instance must know that they are
+    /// its own to reset.
+    pub(in crate::consumer) async fn told(&self) -> bool {
+        let changes = self.lock().changes;
         let mut written = self.written.subscribe();
+        if *written.borrow_and_update() >= changes {
+            return true;
+        }
         self.urge.notify_one();
         tokio::select! {
-            () = self.ended.cancelled() => {}
-            _ = written.wait_for(|known| *known >= reading) => {}
+            () = self.ended.cancelled() => false,
+            known = written.wait_for(|known| *known >= changes) => known.is_ok(),
         }
     }
 
@@ -129,9 +137,9 @@ impl Term {
         self.urge.notified().await;
     }
 
-    /// A record with so many consumers of this term is written.
-    pub(super) fn wrote(&self, reading: usize) {
-        self.written.send_replace(reading);
+    /// A record with so many changes is written.
+    pub(super) fn wrote(&self, changes: u64) {
+        self.written.send_replace(changes);
     }
 
     pub(in crate::consumer) fn took(&self, stream: &str, sequence: u64) -> Took {
@@ -142,22 +150,56 @@ impl Term {
 
     /// The message is done, and its stream was told.
     pub(in crate::consumer) fn settled(&self, stream: &str, sequence: u64) {
-        if let Some(progress) = self.lock().progress.get_mut(stream) {
+        let mut state = self.lock();
+        if let Some(progress) = state.progress.get_mut(stream) {
             progress.settled(sequence);
+            state.changes += 1;
         }
     }
 
-    /// What the next active instance has to know, and how many consumers of this term are in it.
-    pub(super) fn baton(&self, holder: Option<String>) -> (Baton, usize) {
+    /// What the next active instance has to know, and how many changes of this term are in it.
+    pub(super) fn baton(&self, holder: Option<String>) -> (Baton, u64) {
         let state = self.lock();
         let mut streams = state.told.clone();
         for (stream, progress) in &state.progress {
             streams.insert(stream.clone(), progress.place());
         }
-        (Baton { holder, streams }, state.progress.len())
+        (Baton { holder, streams }, state.changes)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_done_is_told_once_a_record_knows_it() {
+        let until = Instant::now() + Duration::from_secs(60);
+        let term = Term::new(&CancellationToken::new(), until, Baton::default());
+        let told = || term.told().now_or_never();
+        assert_eq!(told(), Some(true));
+        term.begin("ORDERS", "then".into(), 0, 0);
+        assert_eq!(told(), None);
+        let (_, begun) = term.baton(None);
+        term.wrote(begun);
+        assert_eq!(told(), Some(true));
+        term.took("ORDERS", 1);
+        term.settled("ORDERS", 1);
+        // One that was on its way when the message was done does not know it.
+        term.wrote(begun);
+        assert_eq!(told(), None);
+        term.wrote(term.baton(None).1);
+        assert_eq!(told(), Some(true));
+        term.settled("ORDERS", 1);
+        term.end("of the test");
+        assert_eq!(told(), Some(false));
     }
 }

@@ -20,9 +20,11 @@ function requests(stats) {
 await wire.run(async (nats, task) => {
   const service = new Svcm(nats);
   const client = (answers) => service.client({ strategy: "count", maxMessages: answers, maxWait: 30000 });
-  const ping = await all(client(task.everybody).ping());
+  // Whoever answers though nobody asked it is heard too.
+  const patient = service.client({ strategy: "stall", maxWait: 30000, stall: 3000 });
+  const ping = await all(patient.ping());
   const info = await all(client(task.instances).info(task.service));
-  const one = await all(client(1).info(task.service, info[0].id));
+  const one = await all(patient.info(task.service, info[0].id));
   const before = await all(client(task.instances).stats(task.service));
   for (const question of task.requests) {
     const message = wire.envelope(question.kind, question.data);

@@ -19,7 +19,11 @@ pub(crate) struct Report {
     faults: Vec<String>,
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what it prints")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the report is what it prints"
+)]
 impl Report {
     /// Begins the table.
     pub(crate) fn begin() -> Self {
@@ -76,10 +80,12 @@ impl Report {
             "| {part:<9} | {what:<72} | {:>8} | {:>8} | {:>7} | {:>9} | {:>8} | {seconds:>7.1} | {verdict:<6} |",
             sums.stored, sums.handled, sums.letters, sums.discarded, sums.runs
         );
-        let named = faults
-            .into_iter()
-            .map(|fault| format!("BROKEN {part}, {what}: {fault}"));
-        self.faults.extend(named);
+        for fault in faults {
+            let named = format!("BROKEN {part}, {what}: {fault}");
+            // At the end of the table once more: who waits for that may wait for an hour.
+            eprintln!("{named}");
+            self.faults.push(named);
+        }
         self.rows += 1;
         self.row_began = Instant::now();
     }

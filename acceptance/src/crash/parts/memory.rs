@@ -16,11 +16,11 @@ const MOST_KIB: u64 = 64 << 10;
 const QUIET_WITHIN: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn run(report: &mut Report, scale: Scale) -> Outcome {
-    let many = scale.pick(1_000_000, 10_000);
+    let many = scale.pick(1_000_000, 30_000);
     behind_a_slow_one(report, World::alone().await?, many, "a backlog").await?;
     // No more than a few thousand are in hand, however long it is.
     let ordered = World::alone().await?.ordered();
-    behind_a_slow_one(report, ordered, scale.pick(200_000, 10_000), "a backlog, by key").await
+    behind_a_slow_one(report, ordered, scale.pick(200_000, 20_000), "a backlog, by key").await
 }
 
 async fn behind_a_slow_one(report: &mut Report, world: World, many: usize, what: &str) -> Outcome {

@@ -149,7 +149,7 @@ impl<'a> Case<'a> {
         let mut input = Input::Came { delivery };
         let mut suspect = None;
         loop {
-            if !self.holds() {
+            if !self.holds(self.now) {
                 input = Input::LeaseLost;
             }
             let (next, effect) = state.step(input);
@@ -167,7 +167,10 @@ impl<'a> Case<'a> {
                     if alone && suspect.is_none() {
                         suspect = self.desk.alone(self.job.seat.as_ref()).await;
                     }
-                    if alone && suspect.is_none() {
+                    if !self.holds(Instant::now()) {
+                        // What is written down of it by now is another attempt's.
+                        Input::LeaseLost
+                    } else if alone && suspect.is_none() {
                         Input::Stopping
                     } else {
                         Input::Marked(Box::pin(self.mark(count)).await)
@@ -212,9 +215,9 @@ impl<'a> Case<'a> {
     }
 
     /// Whether the message is surely ours still; of an ordered durable the term must be, too.
-    fn holds(&self) -> bool {
+    fn holds(&self, now: Instant) -> bool {
         let in_term = self.job.seat.as_ref().is_none_or(|seat| seat.term.holds());
-        in_term && self.job.grip.holds(self.now)
+        in_term && self.job.grip.holds(now)
     }
 
     /// When a message of an ordered durable runs again: it is not the server that waits.

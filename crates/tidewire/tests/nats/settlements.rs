@@ -115,6 +115,8 @@ enum First {
     Blocks(watch::Receiver<bool>),
     /// Until it is let go.
     Until(watch::Receiver<bool>),
+    /// Until it is let go, and then fails for good.
+    FailsAfter(watch::Receiver<bool>),
 }
 
 impl World {
@@ -131,7 +133,12 @@ impl World {
     }
 }
 
-async fn ship(State(world): State<World>, booked: Emit<ParcelBooked>, Event(paid): Event<PaymentProcessed>) {
+async fn ship(
+    State(world): State<World>,
+    booked: Emit<ParcelBooked>,
+    Event(paid): Event<PaymentProcessed>,
+) -> Result<(), Failure> {
+    let mut result = Ok(());
     booked.emit(ParcelBooked {
         payment_id: paid.payment_id,
     });
@@ -144,9 +151,14 @@ async fn ship(State(world): State<World>, booked: Emit<ParcelBooked>, Event(paid
                 }
             }
             First::Until(mut let_go) => drop(let_go.wait_for(|let_go| *let_go).await),
+            First::FailsAfter(mut let_go) => {
+                drop(let_go.wait_for(|let_go| *let_go).await);
+                result = Err("this address is unknown").or_reject();
+            }
         }
     }
     world.ended.fetch_add(1, Ordering::SeqCst);
+    result
 }
 
 /// A durable with one effect for each message.
@@ -211,12 +223,21 @@ async fn a_handler_that_blocks_beyond_its_time_settles_nothing_when_it_ends() {
     settled_by_a_later_delivery(&client, &mut settlements).await;
 }
 
-/// An instance that stands still amid a run, as one does under SIGSTOP, until another one has settled the message.
 #[tokio::test]
 async fn an_instance_that_stands_still_amid_a_run_settles_nothing_when_it_wakes() {
+    stands_still(First::Until).await;
+}
+
+#[tokio::test]
+async fn a_run_that_fails_after_another_one_has_settled_its_message_stores_no_letter() {
+    stands_still(First::FailsAfter).await;
+}
+
+/// An instance that stands still amid a run, as one does under SIGSTOP, until another one has settled the message.
+async fn stands_still(first: impl FnOnce(watch::Receiver<bool>) -> First) {
     let ack_wait = Duration::from_secs(6);
     let (let_go, told) = watch::channel(false);
-    let (server, world) = (server(), World::new(First::Until(told)));
+    let (server, world) = (server(), World::new(first(told)));
     let client = connect(&server).await;
     let payments = payments().start(client.clone()).await.unwrap();
     let (hold, pausing) = watch::channel(false);

@@ -27,11 +27,13 @@ pub(crate) enum What {
     },
     /// The worker is the active one from now on.
     Leads,
+    /// The worker is about to be made to stand still.
+    Freezing,
     /// The worker stands still.
     Freezes,
     /// It goes on.
     Thaws,
-    /// The worker was killed, and is gone.
+    /// The worker is about to be killed, or is gone.
     Dies,
     /// The worker was asked to end, and has.
     Stops,
@@ -92,6 +94,7 @@ impl Line {
                 well: well.parse().ok()?,
             },
             ["leads"] => What::Leads,
+            ["freezing"] => What::Freezing,
             ["freezes"] => What::Freezes,
             ["thaws"] => What::Thaws,
             ["dies"] => What::Dies,
@@ -113,6 +116,7 @@ impl fmt::Display for What {
                 well,
             } => write!(f, "ends {number} {} {sequence} {well}", source.stream()),
             Self::Leads => f.write_str("leads"),
+            Self::Freezing => f.write_str("freezing"),
             Self::Freezes => f.write_str("freezes"),
             Self::Thaws => f.write_str("thaws"),
             Self::Dies => f.write_str("dies"),

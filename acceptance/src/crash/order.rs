@@ -56,6 +56,8 @@ struct Audit<'a> {
     /// The keys of which a worker has run something since it goes on and is not the active one: of each it may have been
     /// just about to begin one job.
     thawed: BTreeMap<&'a str, BTreeSet<usize>>,
+    /// Who is about to be made to stand still: another one may lead before it is known that it does.
+    freezing: Option<&'a str>,
     faults: BTreeMap<&'static str, Vec<String>>,
 }
 
@@ -109,6 +111,7 @@ impl<'a> Audit<'a> {
             active: None,
             late: BTreeSet::new(),
             thawed: BTreeMap::new(),
+            freezing: None,
             faults: BTreeMap::new(),
         }
     }
@@ -131,6 +134,9 @@ impl<'a> Audit<'a> {
                 }
             }
             What::Leads => {
+                if let Some(frozen) = self.freezing.filter(|frozen| *frozen != line.worker) {
+                    self.freezes(frozen);
+                }
                 self.active = Some(&line.worker);
                 self.thawed.remove(line.worker.as_str());
                 let worker = line.worker.clone();
@@ -140,16 +146,10 @@ impl<'a> Audit<'a> {
                 });
                 self.keys.iter_mut().for_each(|key| key.reached = None);
             }
+            What::Freezing => self.freezing = Some(&line.worker),
             What::Freezes => {
-                for key in &mut self.keys {
-                    let (late, open) = std::mem::take(&mut key.open)
-                        .into_iter()
-                        .partition(|(by, _)| *by == line.worker);
-                    key.open = open;
-                    let late: Vec<(String, usize)> = late;
-                    self.late
-                        .extend(late.into_iter().map(|(_, job)| (line.worker.as_str(), job)));
-                }
+                self.freezing = None;
+                self.freezes(&line.worker);
             }
             What::Thaws => {
                 self.thawed.insert(&line.worker, BTreeSet::new());
@@ -163,6 +163,15 @@ impl<'a> Audit<'a> {
                 let own = self.terms.iter_mut().filter(|term| term.worker == line.worker);
                 own.for_each(|term| term.stopped = true);
             }
+        }
+    }
+
+    /// What a worker runs that stands still is late.
+    fn freezes(&mut self, worker: &'a str) {
+        for key in &mut self.keys {
+            let (late, open): (Vec<_>, _) = key.open.drain(..).partition(|(by, _)| by == worker);
+            key.open = open;
+            self.late.extend(late.into_iter().map(|(_, job)| (worker, job)));
         }
     }
 

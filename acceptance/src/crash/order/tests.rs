@@ -36,6 +36,7 @@ fn ledger(text: &str) -> Vec<Line> {
             [_, "leads"] => What::Leads,
             [_, "dies"] => What::Dies,
             [_, "stops"] => What::Stops,
+            [_, "freezing"] => What::Freezing,
             [_, "freezes"] => What::Freezes,
             [_, "thaws"] => What::Thaws,
             [_, "begins", number] => What::Begins {
@@ -70,6 +71,17 @@ fn one_after_the_other_is_no_fault_and_neither_is_what_a_crash_runs_again() {
     let frozen = "a leads, a begins 0, a freezes, b leads, b begins 0, b well 0, b begins 1, a thaws, a begins 1, a well 0, \
                   b well 1, a well 1";
     assert_eq!(found(frozen), Vec::<String>::new());
+}
+
+#[test]
+fn whoever_takes_over_before_a_death_or_a_stop_is_known_is_no_fault() {
+    let killed = "a leads, a begins 0, a dies, b leads, b begins 0, a dies, b well 0, b begins 1";
+    assert_eq!(found(killed), Vec::<String>::new());
+    let frozen = "a leads, a begins 0, a freezing, b leads, b begins 0, a freezes, b well 0, b begins 1, a thaws, a well 0, b well 1";
+    assert_eq!(found(frozen), Vec::<String>::new());
+    let goes_on =
+        "a leads, a begins 0, a freezing, a well 0, a begins 1, a freezes, b leads, b begins 1, b well 1";
+    assert_eq!(found(goes_on), Vec::<String>::new());
 }
 
 #[test]

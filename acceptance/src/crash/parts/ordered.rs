@@ -129,6 +129,8 @@ async fn workers_killed(report: &mut Report, world: World, scale: Scale) -> Outc
         sleep(Duration::from_millis(fastrand::u64(200..3_000))).await;
         while_parked += u32::from(!parked(&world.nats).await?.is_empty());
         let (name, worker) = workers.swap_remove(fastrand::usize(..workers.len()));
+        // It may take long until it is gone, and somebody else leads meanwhile.
+        world.note(&name, What::Dies)?;
         worker.kill().await?;
         world.note(&name, What::Dies)?;
         workers.push(start(&world).await?);
@@ -197,6 +199,7 @@ async fn stand_still(report: &mut Report, scale: Scale) -> Outcome {
         let active = leader(&world, |_| true).await?;
         let found = workers.iter().find(|(name, _)| *name == active);
         let (name, worker) = found.ok_or("a stranger is the active one")?;
+        world.note(name, What::Freezing)?;
         worker.freeze()?;
         world.note(name, What::Freezes)?;
         sleep(STANDS_STILL).await;

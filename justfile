@@ -32,7 +32,7 @@ doc:
 foreign:
     .ci/run foreign
 
-# Kills workers and servers under load and audits every message, for about fifty minutes; `.ci/run crash` is a small part
+# Kills workers and servers under load and audits every message, for about an hour; `.ci/run crash` is a small part
 # of it: just crash server --times 10
 crash *flags:
     cargo run --release -p tidewire-acceptance --bin crash -- {{ flags }}

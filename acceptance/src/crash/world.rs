@@ -189,7 +189,7 @@ impl World {
 
     /// The books as the streams are now.
     pub(crate) async fn books_now(&self) -> Result<Books, Box<dyn Error>> {
-        patiently(async || Books::read(&self.nats, self.way, &self.posted, &self.lines()?).await).await
+        patiently(async || self.read_books().await).await
     }
 
     /// Waits until all is quiet, and opens the books.
@@ -199,8 +199,12 @@ impl World {
         Ok(books.unless_quiet(unquiet))
     }
 
+    async fn read_books(&self) -> Result<Books, Box<dyn Error>> {
+        Books::read(&self.nats, self.way, &self.posted, &self.lines()?).await
+    }
+
     async fn all_books(&self) -> Result<Books, Box<dyn Error>> {
-        let books = self.books_now().await?;
+        let books = self.read_books().await?;
         if self.once {
             return books.with_one_effect(&self.nats).await;
         }
